@@ -1,0 +1,183 @@
+// Package identity says who a process is and who it is talking to.
+//
+// The one idea: every machine of a centre holds one ECDSA P-256 key and one certificate; the certificate's common name is
+// the station or service, its organisation the centre, its organisational unit the role. TLS 1.3 and nothing older, in both
+// directions with certificates. See docs/pki.md.
+package identity
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+// Role is what a certificate entitles its holder to.
+type Role string
+
+// The roles.
+const (
+	RoleKiosk        Role = "kiosk"
+	RoleDesk         Role = "desk"
+	RoleQueue        Role = "queue"
+	RoleCentral      Role = "central"
+	RoleAppointments Role = "appointments"
+)
+
+// Demo marks certificates of a demonstration: it stands as a second organisational unit in the certificate authority's
+// name and in every certificate under it. Only a station with such a certificate may open a simulated bus.
+const Demo = "demo"
+
+// Peer is what a verified certificate says of its holder.
+type Peer struct {
+	Name   string // station or service
+	Centre string
+	Role   Role
+	Demo   bool
+}
+
+// Identity is a key with its certificate and the authority that it trusts.
+type Identity struct {
+	Peer
+	Certificate tls.Certificate
+	Roots       *x509.CertPool
+	Signer      crypto.Signer
+}
+
+// Load reads a PEM certificate (leaf first), its key and the certificate authority.
+func Load(certFile, keyFile, caFile string) (*Identity, error) {
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("loading the certificate: %w (hint: check the files named in the configuration)", err)
+	}
+	roots, err := LoadRoots(caFile)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok || signer.Curve != elliptic.P256() {
+		return nil, fmt.Errorf("loading the certificate %s: the key is not ECDSA P-256", certFile)
+	}
+	peer, err := PeerOf(pair.Leaf)
+	if err != nil {
+		return nil, err
+	}
+	return &Identity{Peer: peer, Certificate: pair, Roots: roots, Signer: signer}, nil
+}
+
+// LoadRoots reads a PEM file of certificate authorities.
+func LoadRoots(file string) (*x509.CertPool, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("loading the certificate authority: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, fmt.Errorf("loading the certificate authority %s: it holds no certificate", file)
+	}
+	return pool, nil
+}
+
+// PeerOf reads who a certificate names.
+func PeerOf(cert *x509.Certificate) (Peer, error) {
+	s := cert.Subject
+	if s.CommonName == "" || len(s.Organization) != 1 || len(s.OrganizationalUnit) == 0 {
+		return Peer{}, fmt.Errorf("reading the certificate of %q: it needs a common name, one organisation and a role", s.CommonName)
+	}
+	// DER orders a set of units as it likes, so the role is the unit that is not the demo mark.
+	p := Peer{Name: s.CommonName, Centre: s.Organization[0]}
+	p.Demo = slices.Contains(s.OrganizationalUnit, Demo) || slices.Contains(cert.Issuer.OrganizationalUnit, Demo)
+	for _, u := range s.OrganizationalUnit {
+		if u != Demo {
+			p.Role = Role(u)
+		}
+	}
+	return p, nil
+}
+
+// PeerFrom reads who is at the other end of a TLS connection. The certificate was verified by the handshake.
+func PeerFrom(state *tls.ConnectionState) (Peer, error) {
+	if state == nil || len(state.VerifiedChains) == 0 {
+		return Peer{}, errors.New("reading the peer: no verified client certificate")
+	}
+	return PeerOf(state.VerifiedChains[0][0])
+}
+
+// Server returns the TLS configuration of a listener that wants client certificates. It offers HTTP/1.1 only.
+func (id *Identity) Server() *tls.Config {
+	return &tls.Config{
+		MinVersion:   tls.VersionTLS13,
+		Certificates: []tls.Certificate{id.Certificate},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    id.Roots,
+		NextProtos:   []string{"http/1.1"},
+	}
+}
+
+// Client returns the TLS configuration for calls to the service that holds role.
+func (id *Identity) Client(role Role) *tls.Config {
+	return &tls.Config{
+		MinVersion:   tls.VersionTLS13,
+		Certificates: []tls.Certificate{id.Certificate},
+		RootCAs:      id.Roots,
+		NextProtos:   []string{"http/1.1"},
+		VerifyConnection: func(s tls.ConnectionState) error {
+			p, err := PeerFrom(&s)
+			if err == nil && p.Role != role {
+				err = fmt.Errorf("checking the server: its certificate is for %q, not %q", p.Role, role)
+			}
+			return err
+		},
+	}
+}
+
+// Sign signs the SHA-256 of message; the result is an ASN.1 DER signature that openssl verifies.
+func Sign(key crypto.Signer, message []byte) ([]byte, error) {
+	digest := sha256.Sum256(message)
+	return key.Sign(rand.Reader, digest[:], crypto.SHA256)
+}
+
+// Verify checks a signature made by [Sign].
+func Verify(key *ecdsa.PublicKey, message, signature []byte) error {
+	digest := sha256.Sum256(message)
+	if !ecdsa.VerifyASN1(key, digest[:], signature) {
+		return errors.New("verifying a signature: it does not match")
+	}
+	return nil
+}
+
+// KeyID names a public key: the first 16 hexadecimal digits of the SHA-256 of its PKIX form.
+func KeyID(key crypto.PublicKey) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return "", fmt.Errorf("naming a key: %w", err)
+	}
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+// LoadCertificate reads the first certificate of a PEM file.
+func LoadCertificate(file string) (*x509.Certificate, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("loading a certificate: %w", err)
+	}
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, fmt.Errorf("loading the certificate %s: it is not PEM", file)
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
+// Expiry tells how long the own certificate is still valid.
+func (id *Identity) Expiry(now time.Time) time.Duration { return id.Certificate.Leaf.NotAfter.Sub(now) }
