@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// module is one line of the table of licences.
+type module struct {
+	Path    string
+	Version string
+	Dir     string
+	Main    bool
+}
+
+// licences prints the table of the modules from which the packages' programs are linked.
+func licences(out io.Writer, packages []string) error {
+	modules, err := linked(packages)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(out, licencesHead)
+	for _, m := range modules {
+		name, file, err := licenceOf(m)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "| %s | %s | %s | %s |\n", m.Path, m.Version, name, file)
+	}
+	return nil
+}
+
+const licencesHead = `# Licences of what is linked in
+
+loket itself is under the EUPL-1.2 (LICENSE). Its programs are linked from these Go modules, and from Go's standard library
+(BSD-3-Clause). ` + "`make generate`" + ` writes this table from go.mod and the licence files that the modules carry; a test fails where the
+two differ. Whoever hands out binaries hands out the licence files too: ` + "`make notices`" + ` collects them in build/notices/.
+
+| module | version | licence | its file |
+|---|---|---|---|
+`
+
+// linked lists the modules, other than our own, that the packages need, by path.
+func linked(packages []string) ([]module, error) {
+	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=Module"}, packages...)...)
+	cmd.Stderr = os.Stderr
+	data, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("listing the packages: %w", err)
+	}
+	seen := map[string]bool{}
+	var modules []module
+	for d := json.NewDecoder(strings.NewReader(string(data))); ; {
+		var p struct{ Module *module }
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, fmt.Errorf("listing the packages: %w", err)
+		}
+		if m := p.Module; m != nil && !m.Main && !seen[m.Path] {
+			seen[m.Path] = true
+			modules = append(modules, *m)
+		}
+	}
+	slices.SortFunc(modules, func(a, b module) int { return strings.Compare(a.Path, b.Path) })
+	return modules, nil
+}
+
+// licenceOf names the licence of a module, by its SPDX identifier, and the file that holds it.
+func licenceOf(m module) (name, file string, err error) {
+	for _, file := range []string{"LICENSE", "LICENSE.txt", "LICENSE.md", "LICENSE.TXT", "LICENCE", "COPYING", "COPYING.md", "LICENSE-GO", "LICENSE-3RD-PARTY.md"} {
+		text, err := os.ReadFile(filepath.Join(m.Dir, file))
+		if err != nil {
+			continue
+		}
+		if name := licenceName(string(text)); name != "" {
+			return name, file, nil
+		}
+	}
+	return "", "", fmt.Errorf("finding the licence of %s: no file in %s that we know (hint: read it, then teach .ci/house)", m.Path, m.Dir)
+}
+
+// licenceName tells a licence by words that only it has; "" where none fits.
+func licenceName(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	for _, l := range []struct{ words, name string }{
+		{"Apache License Version 2.0", "Apache-2.0"},
+		{"Mozilla Public License Version 2.0", "MPL-2.0"},
+		{"Mozilla Public License, version 2.0", "MPL-2.0"},
+		{"GNU LESSER GENERAL PUBLIC LICENSE Version 3", "LGPL-3.0-only"},
+		{"Permission to use, copy, modify, and/or distribute this software", "ISC"},
+		{"Permission to use, copy, modify, and distribute this software", "ISC"},
+		{"Permission is hereby granted, free of charge, to any person obtaining a copy", "MIT"},
+		{"used to endorse or promote products", "BSD-3-Clause"},
+		{"Redistributions in binary form must reproduce", "BSD-2-Clause"},
+	} {
+		if strings.Contains(text, l.words) {
+			return l.name
+		}
+	}
+	return ""
+}
+
+// notices copies the licence and notice files of the modules that the packages link into a folder for each module.
+func notices(args []string) error {
+	if len(args) < 2 {
+		return errors.New("reading the arguments: a folder and a package are needed (hint: house notices DIR PACKAGE...)")
+	}
+	modules, err := linked(args[1:])
+	if err != nil {
+		return err
+	}
+	for _, m := range modules {
+		if err := copyNotices(filepath.Join(args[0], m.Path), m.Dir); err != nil {
+			return fmt.Errorf("copying the licence of %s: %w", m.Path, err)
+		}
+	}
+	return nil
+}
+
+func copyNotices(to, from string) error {
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		base, _, _ := strings.Cut(strings.ToUpper(e.Name()), ".")
+		base, _, _ = strings.Cut(base, "-")
+		if e.IsDir() || !slices.Contains([]string{"LICENSE", "LICENCE", "COPYING", "NOTICE", "PATENTS"}, base) {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(from, e.Name()))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, e.Name()), data, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}

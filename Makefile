@@ -1,0 +1,117 @@
+# loket. `make` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Where things go: programs in bin/, what a run leaves in run/, everything else that is made in build/.
+N ?= 1
+SCENARIO ?=
+PHOTO ?=
+FINGERS ?=
+TESTFLAGS ?=
+BENCHFLAGS ?= -count 3
+FUZZTIME ?= 5s
+
+# No program needs C so far: static binaries, and no compiler to install. Only the race detector does.
+export CGO_ENABLED ?= 0
+
+# Images that are not in the tree (see CONTRIBUTING.md). Tests that want them skip without.
+LOKET_FIXTURES ?= $(wildcard $(abspath ../shared/data))
+ifneq ($(LOKET_FIXTURES),)
+export LOKET_FIXTURES
+endif
+
+# The go command stamps programs with the version that git knows, and fails where git refuses the tree (another owner).
+ifneq ($(shell git status --porcelain >/dev/null 2>&1 && echo yes),yes)
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+endif
+
+AGE := filippo.io/age/cmd/age filippo.io/age/cmd/age-keygen
+MAINS := ./kiosk/cmd/... ./queue/cmd/... ./firmware-sim
+BUILD := go build -trimpath
+
+# What tests call upon as foreign witnesses; each test that finds its witness missing skips and says so.
+WITNESSES := openssl strace usbip python3-opencv opencv-data
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## "; print "make TARGET, where TARGET is\n" } \
+	  /^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: build ## one intake from ticket to receipt, headless, into run/demo/ (N=3 SCENARIO=dry-finger PHOTO=file FINGERS=folder)
+	bin/loket-demo demo --bin bin --out run/demo --n $(N) $(if $(SCENARIO),--scenario '$(SCENARIO)') \
+	  $(if $(PHOTO),--photo '$(PHOTO)') $(if $(FINGERS),--fingers '$(FINGERS)')
+
+.PHONY: run
+run: build ## the same system left running, with what to do printed; ctrl-c ends it
+	bin/loket-demo run --bin bin --out run/live
+
+.PHONY: test
+test: go ## go vet and all tests; prints what was skipped and why, the counts last
+	@.ci/need $(WITNESSES)
+	@go vet ./... ./.ci/house
+	@go run ./.ci/house test -vet=off -count=1 -p 2 -timeout 10m $(TESTFLAGS) ./... ./.ci/house
+
+.PHONY: check
+check: go ## the rules of the tree: format, vet, staticcheck, imports, no cgo, go.mod tidy, scripts
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \
+	  if [ -n "$$unformatted" ]; then echo "not formatted (hint: gofmt -w): $$unformatted"; exit 1; fi
+	go vet ./... ./.ci/house
+	go tool staticcheck ./... ./.ci/house
+	CGO_ENABLED=0 go build ./...
+	go vet -tags failpoints ./...
+	go mod tidy -diff
+	go test -count=1 ./docs
+	@if command -v shellcheck >/dev/null; then git ls-files -co --exclude-standard '*.sh' .ci/need .ci/fuzz .ci/run | xargs shellcheck; \
+	  else echo "shellcheck is not here: scripts not checked"; fi
+
+.PHONY: build
+build: go ## all programs into bin/, stock age among them
+	@mkdir -p bin
+	$(BUILD) -o bin/ $(MAINS) $(AGE)
+	$(BUILD) -o bin/loket-demo ./firmware-sim/demo
+
+.PHONY: bench
+bench: build ## all benchmarks, then one table: goal, measured, met or missed by how much
+	@mkdir -p build
+	go test -run '^$$' -bench . -p 1 $(BENCHFLAGS) ./... | tee build/bench.txt
+	bin/loket-demo measure --bin bin --out run/measure | tee -a build/bench.txt
+	@echo
+	@go run ./.ci/house bench docs/performance.md <build/bench.txt
+
+.PHONY: torture
+torture: go ## kills every process at every failpoint, then at random, and compares from outside
+	@mkdir -p build/failpoints
+	$(BUILD) -tags failpoints -o build/failpoints/ $(MAINS)
+	$(BUILD) -tags failpoints -o build/failpoints/loket-demo ./firmware-sim/demo
+	build/failpoints/loket-demo torture --bin build/failpoints --out run/torture
+
+.PHONY: fuzz
+fuzz: go ## every fuzz target for a few seconds (FUZZTIME=5s)
+	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: race
+race: ## all tests under the race detector (needs gcc)
+	@CGO_ENABLED=1 go run ./.ci/house test -race -vet=off -count=1 -p 2 -timeout 20m $(TESTFLAGS) ./... ./.ci/house
+
+.PHONY: generate
+generate: go ## writes again what is generated: queries, API code, diagrams, docs/licences.md
+	go generate ./...
+	@mkdir -p build
+	go run ./.ci/house licences ./... $(AGE) >build/licences.md
+	mv build/licences.md docs/licences.md
+
+.PHONY: notices
+notices: go ## the licence files of everything that is linked in, into build/notices/
+	go run ./.ci/house notices build/notices ./... $(AGE)
+
+.PHONY: clean
+clean: ## removes bin/, run/ and build/
+	rm -rf bin run build
+
+# Go itself is the one thing that can't be installed from Debian 12.
+.PHONY: go
+go:
+	@command -v go >/dev/null || { echo "go is not here (hint: install Go 1.26 from https://go.dev/dl/)" >&2; exit 2; }
