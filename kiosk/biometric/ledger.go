@@ -63,6 +63,7 @@ type Reason string
 // The states of a finger. Missing, bandaged, damaged, poor quality, age-exempt and refused need a permanence; the others
 // have none.
 const (
+	Owed        Reason = "owed" // not captured yet: no line of a sealed record
 	Captured    Reason = "captured"
 	OnFile      Reason = "on-file"
 	NotOwed     Reason = "not-owed"
@@ -80,7 +81,9 @@ func (r Reason) Excepting() bool {
 }
 
 // Valid reports whether r is one of the reasons above.
-func (r Reason) Valid() bool { return r.Excepting() || r == Captured || r == OnFile || r == NotOwed }
+func (r Reason) Valid() bool {
+	return r.Excepting() || r == Owed || r == Captured || r == OnFile || r == NotOwed
+}
 
 // Entry is one finger's line in the ledger.
 type Entry struct {
