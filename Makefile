@@ -51,8 +51,8 @@ run: build ## the same system left running, with what to do printed; ctrl-c ends
 .PHONY: test
 test: go ## go vet and all tests; prints what was skipped and why, the counts last
 	@.ci/need $(WITNESSES)
-	@go vet ./... ./.ci/house
-	@go run ./.ci/house test -vet=off -count=1 -p 2 -timeout 10m $(TESTFLAGS) ./... ./.ci/house
+	@status=0; go vet ./... ./.ci/house || status=1; \
+	  go run ./.ci/house test -vet=off -count=1 -p 2 -timeout 10m $(TESTFLAGS) ./... ./.ci/house || status=1; exit $$status
 
 .PHONY: check
 check: go ## the rules of the tree: format, vet, staticcheck, imports, no cgo, go.mod tidy, scripts
