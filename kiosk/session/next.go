@@ -152,7 +152,7 @@ func (s *Session) apply(e Event) error {
 	case Confirmed:
 		s.advance(e)
 	case Help:
-		s.assist(e)
+		return s.help(e)
 	case Accepted:
 		return s.accept(e)
 	case Rejected:
@@ -245,6 +245,17 @@ func (s *Session) assist(e Event) {
 	resume := s.State
 	s.enter(Assistance, e.At)
 	s.Resume = resume
+}
+
+// help calls staff. A capture that it interrupts may bring what it had.
+func (s *Session) help(e Event) error {
+	if s.State == Capturing {
+		if err := s.take(e, false); err != nil {
+			return err
+		}
+	}
+	s.assist(e)
+	return nil
 }
 
 func (s *Session) accept(e Event) error {

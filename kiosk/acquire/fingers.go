@@ -1,0 +1,347 @@
+package acquire
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"image"
+	"slices"
+	"time"
+
+	"loket/drivers"
+	"loket/kiosk/biometric"
+	"loket/kiosk/plan"
+)
+
+// shot is one finger of one attempt.
+type shot struct {
+	position biometric.FingerPosition
+	image    *image.Gray
+	ppi      int
+	quality  biometric.Quality
+	enough   bool
+}
+
+// slap is what one attempt gave: its fingers in the order of the group.
+type slap []shot
+
+func (s slap) wipe() {
+	for i := range s {
+		if s[i].image != nil {
+			clear(s[i].image.Pix)
+			s[i].image = nil
+		}
+	}
+}
+
+func (s slap) enough() bool {
+	return len(s) > 0 && !slices.ContainsFunc(s, func(x shot) bool { return !x.enough })
+}
+
+// fingers captures group after group: all wanted fingers at once where the scanner takes them, else one after the other.
+func (c *capture) fingers(scanner drivers.FingerprintScanner) (Result, error) {
+	together := len(c.step.Want)
+	if s := c.device.Sensor; s != nil && s.Fingers > 0 {
+		together = min(together, s.Fingers)
+	}
+	var kept slap
+	for group := range slices.Chunk(c.step.Want, max(together, 1)) {
+		best, status, err := c.group(scanner, group)
+		if errors.Is(err, errAlarm) {
+			kept.wipe()
+			return c.result(biometric.Rejected), nil
+		}
+		kept = append(kept, best...)
+		if status != biometric.Accepted {
+			return c.finish(kept, status, err)
+		}
+	}
+	return c.finish(kept, biometric.Accepted, nil)
+}
+
+// finish turns what is kept into samples. What was not accepted as a whole is handed over only where it is sufficient.
+func (c *capture) finish(kept slap, status biometric.Result, fault error) (Result, error) {
+	defer kept.wipe()
+	r := c.result(status)
+	for _, s := range kept {
+		if status != biometric.Accepted && !s.enough {
+			continue
+		}
+		sample, err := s.sample()
+		if err != nil {
+			r.Wipe()
+			return c.result(biometric.Faulted), err
+		}
+		r.Samples = append(r.Samples, sample)
+		r.Outcome.Captured = append(r.Outcome.Captured, s.position)
+		r.Outcome.Findings = append(r.Outcome.Findings, s.finding())
+		r.Outcome.Forced = r.Outcome.Forced || !s.enough
+	}
+	return r, fault
+}
+
+func (s shot) finding() biometric.Finding {
+	return biometric.Finding{Position: s.position, Quality: s.quality, Enough: s.enough}
+}
+
+func (s shot) sample() (biometric.Sample, error) {
+	data, err := encodePNG(s.image, s.ppi)
+	if err != nil {
+		return biometric.Sample{}, fmt.Errorf("encoding %v: %w", s.position, err)
+	}
+	return biometric.Sample{
+		Modality: biometric.Finger, Position: s.position, MediaType: "image/png", Data: data,
+		Width: s.image.Rect.Dx(), Height: s.image.Rect.Dy(), PPI: s.ppi, Quality: s.quality,
+	}, nil
+}
+
+// group captures fingers that are presented together, and returns the best of them.
+func (c *capture) group(scanner drivers.FingerprintScanner, want []biometric.FingerPosition) (slap, biometric.Result, error) {
+	var best slap
+	for made := 0; c.more(made); {
+		got, counts, err := c.attempt(scanner, want)
+		switch {
+		case errors.Is(err, errAlarm):
+			best.wipe()
+			return nil, biometric.Rejected, err
+		case err != nil && c.judge(err) == ended:
+			return best, biometric.Ended, c.outer.Err()
+		case err != nil && c.judge(err) == faulted:
+			return best, biometric.Faulted, err
+		}
+		if got.enough() {
+			best.wipe()
+			return got, biometric.Accepted, nil
+		}
+		best = c.better(best, got)
+		if counts {
+			made++
+		} else {
+			c.pause()
+		}
+	}
+	if c.outer.Err() != nil {
+		return best, biometric.Ended, c.outer.Err()
+	}
+	if best.enough() || len(best) > 0 && c.step.Rules.AtLimit == plan.KeepBest {
+		return best, biometric.Accepted, nil
+	}
+	return best, biometric.Rejected, nil
+}
+
+// errAlarm ends a capture on a presentation-attack alarm.
+var errAlarm = errors.New("presentation-attack alarm")
+
+// attempt makes one capture attempt. An attempt in which nothing was presented does not count and is not remembered.
+func (c *capture) attempt(scanner drivers.FingerprintScanner, want []biometric.FingerPosition) (got slap, counts bool, err error) {
+	c.shown = 0
+	a := biometric.Attempt{Wanted: slices.Clone(want), Started: c.now(), Result: biometric.Rejected}
+	img, err := scanner.Capture(c.ctx, want, c.guide)
+	defer img.Wipe()
+	if err != nil {
+		return nil, c.failed(a, err), err
+	}
+	a.PAD = worst(img.PAD, img.Fingers)
+	if a.PAD.Result == biometric.PADAlarm {
+		return nil, true, c.alarm(a)
+	}
+	got, a.Hint, err = c.split(img, want)
+	if err != nil {
+		a.Result = biometric.Faulted
+		c.remember(a)
+		return nil, true, err
+	}
+	for _, s := range got {
+		a.Qualities = append(a.Qualities, s.finding())
+	}
+	if got.enough() {
+		a.Result, a.Hint = biometric.Accepted, biometric.HintNone
+	}
+	c.remember(a)
+	if a.Result == biometric.Rejected {
+		c.tell(Progress{Hint: cmp.Or(a.Hint, biometric.HintLiftAndRepeat), Fingers: len(img.Fingers)})
+	}
+	return got, true, nil
+}
+
+// guide passes on what the scanner sees.
+func (c *capture) guide(p drivers.Progress) {
+	c.shown = max(c.shown, p.Fingers)
+	c.tell(Progress{Hint: p.Hint, Fingers: p.Fingers, Preview: p.Preview})
+}
+
+// failed remembers an attempt that gave no image, and reports whether it counts.
+func (c *capture) failed(a biometric.Attempt, err error) bool {
+	var again *drivers.RetryError
+	switch c.judge(err) {
+	case ended:
+		a.Result = biometric.Ended
+	case over:
+		a.Hint = biometric.HintPlace
+		if c.shown == 0 {
+			return false
+		}
+	case faulted:
+		a.Result = biometric.Faulted
+	case retry:
+		errors.As(err, &again)
+		if c.tell(Progress{Hint: again.Hint, Fingers: c.shown}); c.shown == 0 && !presented(again.Hint) {
+			return false
+		}
+		a.Hint = again.Hint
+	}
+	c.remember(a)
+	return true
+}
+
+// presented reports whether a hint can only be given where something lay on the glass.
+func presented(h biometric.Hint) bool {
+	switch h {
+	case biometric.HintNone, biometric.HintPlace, biometric.HintFingerMissing, biometric.HintLiftNow, biometric.HintCallAttendant:
+		return false
+	}
+	return true
+}
+
+// alarm answers a presentation-attack alarm: the images of this attempt never count. The subject is not told why.
+func (c *capture) alarm(a biometric.Attempt) error {
+	if c.step.Rules.PresentationAttack == plan.PADEnds {
+		a.Hint = biometric.HintCallAttendant
+		c.remember(a)
+		return errAlarm
+	}
+	a.Hint = biometric.HintLiftAndRepeat
+	c.remember(a)
+	c.tell(Progress{Hint: a.Hint})
+	return nil
+}
+
+// pause keeps a device that gives up at once from being asked without rest.
+func (c *capture) pause() {
+	t := time.NewTimer(100 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.ctx.Done():
+	}
+}
+
+// split cuts an image into its fingers, names them from left to right, and judges each. A wrong number of fingers gives none.
+func (c *capture) split(img drivers.Image, want []biometric.FingerPosition) (slap, biometric.Hint, error) {
+	boxes, hint := boxesOf(img, len(want))
+	if hint != biometric.HintNone || img.Gray == nil {
+		return nil, cmp.Or(hint, biometric.HintPlace), nil
+	}
+	order := slices.SortedFunc(slices.Values(want), func(a, b biometric.FingerPosition) int { return cmp.Compare(place(a), place(b)) })
+	got := slap{}
+	for i, box := range boxes {
+		s := shot{position: order[i], image: crop(img.Gray, box), ppi: cmp.Or(img.PPI, 500)}
+		report, err := c.finger.Analyse(s.image, s.ppi)
+		if err != nil || report.Empty {
+			got = append(got, s)
+			got.wipe()
+			return nil, cmp.Or(report.Hint, biometric.HintPlace), wrapAnalysis(err)
+		}
+		s.quality, s.enough = report.Quality, report.Quality.Score >= c.step.Thresholds[s.position]
+		if !s.enough {
+			hint = cmp.Or(hint, report.Hint)
+		}
+		got = append(got, s)
+	}
+	slices.SortFunc(got, func(a, b shot) int {
+		return cmp.Compare(slices.Index(want, a.position), slices.Index(want, b.position))
+	})
+	return got, hint, nil
+}
+
+// wrapAnalysis: an image that can't be judged is the scanner's doing, never a score.
+func wrapAnalysis(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("judging the capture: %w: %w", drivers.ErrCrashed, err)
+}
+
+// boxesOf lists where the fingers lie, left to right; a scanner that finds none gives its whole image for a single finger.
+func boxesOf(img drivers.Image, want int) ([]image.Rectangle, biometric.Hint) {
+	var boxes []image.Rectangle
+	for _, f := range img.Fingers {
+		boxes = append(boxes, f.Box)
+	}
+	if len(boxes) == 0 && want == 1 && img.Gray != nil {
+		boxes = append(boxes, img.Gray.Rect)
+	}
+	slices.SortStableFunc(boxes, func(a, b image.Rectangle) int { return cmp.Compare(a.Min.X+a.Max.X, b.Min.X+b.Max.X) })
+	if img.Gray != nil {
+		for _, b := range boxes {
+			if b.Intersect(img.Gray.Rect).Empty() {
+				return nil, biometric.HintCentre
+			}
+		}
+	}
+	switch {
+	case len(boxes) < want:
+		return nil, biometric.HintFingerMissing
+	case len(boxes) > want:
+		return nil, biometric.HintTooMany
+	}
+	return boxes, biometric.HintNone
+}
+
+// place orders fingers from left to right as they lie on the glass: the left hand's little finger first, the thumbs inside.
+func place(f biometric.FingerPosition) int {
+	if f.Right() {
+		return int(f)
+	}
+	return -int(f)
+}
+
+func crop(img *image.Gray, box image.Rectangle) *image.Gray {
+	box = box.Intersect(img.Rect)
+	out := image.NewGray(image.Rect(0, 0, box.Dx(), box.Dy()))
+	for y := range box.Dy() {
+		from := img.PixOffset(box.Min.X, box.Min.Y+y)
+		copy(out.Pix[y*out.Stride:], img.Pix[from:from+box.Dx()])
+	}
+	return out
+}
+
+// better keeps what the plan calls the best of two and overwrites the other; of equals the newer.
+func (c *capture) better(best, got slap) slap {
+	switch {
+	case len(got) == 0:
+		return best
+	case len(best) == 0:
+		return got
+	case c.step.Best == plan.BestSlap:
+		if compareSlaps(got, best) < 0 {
+			got.wipe()
+			return best
+		}
+		best.wipe()
+		return got
+	}
+	for i := range best {
+		if got[i].quality.Score >= best[i].quality.Score {
+			best[i], got[i] = got[i], best[i]
+		}
+	}
+	got.wipe()
+	return best
+}
+
+// compareSlaps compares finger by finger: index, middle, ring, little; the right thumb before the left.
+func compareSlaps(a, b slap) int {
+	for _, p := range slices.SortedFunc(slices.Values(a), func(x, y shot) int { return cmp.Compare(rank(x.position), rank(y.position)) }) {
+		i := slices.IndexFunc(b, func(s shot) bool { return s.position == p.position })
+		if d := cmp.Compare(p.quality.Score, b[i].quality.Score); d != 0 {
+			return d
+		}
+	}
+	return 0
+}
+
+// rank orders index, middle, ring, little, thumb; right before left.
+func rank(f biometric.FingerPosition) int {
+	return (int(f)+3)%5*2 + map[bool]int{true: 0, false: 1}[f.Right()]
+}
