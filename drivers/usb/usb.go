@@ -37,7 +37,9 @@ type Device interface {
 	Control(ctx context.Context, s Setup, data []byte) (int, error)
 	// Transfer moves data over a bulk or interrupt endpoint; bit 7 of endpoint is the direction. An IN transfer ends
 	// with the first short packet, so fewer bytes than len(data) are no error. An OUT transfer of a whole number of
-	// packets sends no zero-length packet: an empty data does.
+	// packets sends no zero-length packet: an empty data does. Only endpoints of claimed interfaces can be used, else
+	// [ErrNotFound]; an IN buffer that is no whole number of packets risks [ErrOverflow], beside which the count of the
+	// bytes that fitted is returned. A stalled endpoint stays stalled until its halt is cleared.
 	Transfer(ctx context.Context, endpoint uint8, data []byte) (int, error)
 	// Close releases everything. The second Close does nothing and returns nil.
 	Close() error
@@ -54,8 +56,10 @@ type Resetter interface {
 // An error from Control is a stall. Transfer blocks for as long as firmware would answer NAK and ends when ctx does; it
 // returns one message (or its next part, where data is shorter than the message); [ErrStall] stalls the endpoint,
 // [ErrGone] unplugs the device. A message that is a whole number of packets and ends where data ends is followed by a
-// transfer of zero bytes. Standard requests (descriptors, SET_CONFIGURATION, SET_INTERFACE, CLEAR_FEATURE) reach
-// Control only where the transport can't answer them from Info and Descriptors.
+// transfer of zero bytes. A count beyond len(data) is babble: the host gets [ErrOverflow]. Standard requests
+// (descriptors, SET_CONFIGURATION, SET_INTERFACE, GET_STATUS, CLEAR_FEATURE) reach Control only where a [Port] can't
+// answer them from Info and Descriptors. Calls on different endpoints come at the same time; on one endpoint they don't.
+// A gadget that is also a [BusResetter] is told when a host attaches it.
 type Gadget interface {
 	Info() Info
 	Descriptors() []byte
