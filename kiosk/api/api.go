@@ -1,0 +1,167 @@
+// Package api is how the screen, kioskctl and scripts talk to the daemon of their station: a status, commands and preview
+// frames over a UNIX socket.
+//
+// The one idea: the status is a whole snapshot with a sequence number, so whoever connects late or loses the line reads one
+// snapshot and is right again; commands are few, typed and answered. The wire is HTTP/1.1 with JSON; the kernel says who
+// calls (SO_PEERCRED), and that decides what the caller may do.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"loket/kiosk/biometric"
+	"loket/kiosk/session"
+)
+
+// Role is what a caller may do, by the user id at the other end of the socket.
+type Role string
+
+// The roles of local callers. The screen sees frames and speaks for the applicant; a technician sees devices, the outbox and
+// chains, and starts and cancels sessions. One user id can hold both.
+const (
+	RoleScreen     Role = "screen"
+	RoleTechnician Role = "technician"
+)
+
+// Status is all that a screen or a technician shows of a station at one moment. It holds no sample, name or code; initials
+// and birthday are there only while the applicant is asked to confirm them.
+type Status struct {
+	Sequence  uint64           `json:"sequence"`
+	Station   string           `json:"station"`
+	Centre    string           `json:"centre"`
+	Demo      bool             `json:"demo,omitempty"`
+	Version   string           `json:"version"`
+	Started   time.Time        `json:"started"`
+	Ready     bool             `json:"ready"` // nothing keeps a session from starting: no problem, no session in progress
+	Problems  []Problem        `json:"problems,omitempty"`
+	Session   *session.Session `json:"session,omitempty"`
+	Confirm   *Confirm         `json:"confirm,omitempty"`
+	Number    string           `json:"number,omitempty"` // of the ticket that is being served
+	Deadline  *time.Time       `json:"deadline,omitempty"`
+	Guidance  *Guidance        `json:"guidance,omitempty"`
+	LastEnd   *End             `json:"last_end,omitempty"`
+	Devices   []Device         `json:"devices"`
+	Outbox    OutboxSummary    `json:"outbox"`
+	QueueLink bool             `json:"queue_link"` // the line to the centre's queue is up
+}
+
+// Problem is one thing that keeps a station from working, in words for whoever mends it.
+type Problem struct {
+	Code string `json:"code"` // "device-unplugged", "disk-full", "queue-unreachable", …
+	Text string `json:"text"`
+	Hint string `json:"hint"`
+}
+
+// Confirm is what an applicant is shown to say "that is me".
+type Confirm struct {
+	Initials string `json:"initials"`
+	Birthday string `json:"birthday"` // "02-01": month and day, no year
+}
+
+// Guidance is what the applicant is told during a capture.
+type Guidance struct {
+	Step    string         `json:"step"`
+	Hint    biometric.Hint `json:"hint,omitempty"`
+	Fingers int            `json:"fingers,omitempty"` // on the glass now
+	Attempt int            `json:"attempt"`
+}
+
+// End is how the last session here ended.
+type End struct {
+	Session string    `json:"session"`
+	Ticket  string    `json:"ticket"`
+	End     string    `json:"end"`
+	Record  string    `json:"record,omitempty"`
+	At      time.Time `json:"at"`
+}
+
+// Device is one capture device of the station.
+type Device struct {
+	Identity  string    `json:"identity"`
+	Kind      string    `json:"kind"`
+	Driver    string    `json:"driver"`
+	Model     string    `json:"model"`
+	Serial    string    `json:"serial"`
+	Firmware  string    `json:"firmware"`
+	State     string    `json:"state"`
+	Verdict   string    `json:"verdict,omitempty"`
+	Detail    string    `json:"detail,omitempty"`
+	Hint      string    `json:"hint,omitempty"`
+	Owner     string    `json:"owner,omitempty"`
+	Simulated bool      `json:"simulated"`
+	Since     time.Time `json:"since"`
+}
+
+// OutboxSummary counts sealed records that this station still keeps.
+type OutboxSummary struct {
+	Pending int `json:"pending"`
+	Refused int `json:"refused"`
+}
+
+// Start asks for a session: for a ticket that lies in the queue by its id or code, or for whoever is next.
+type Start struct {
+	Ticket    string `json:"ticket,omitempty"`
+	Code      string `json:"code,omitempty"` // as scanned; starts in confirming
+	Next      bool   `json:"next,omitempty"` // starts in called
+	RequestID string `json:"request_id,omitempty"`
+}
+
+// Command is one thing to do. Exactly one field is set.
+type Command struct {
+	Start  *Start         `json:"start,omitempty"`
+	Event  *session.Event `json:"event,omitempty"`
+	Outbox *OutboxQuery   `json:"outbox,omitempty"`
+	Trace  *TraceQuery    `json:"trace,omitempty"`
+}
+
+// OutboxQuery asks for the sealed records that the station keeps; Retry tries to send the pending ones now.
+type OutboxQuery struct {
+	Retry bool `json:"retry,omitempty"`
+}
+
+// TraceQuery asks for the chain that an id belongs to: of a ticket, a session or a record.
+type TraceQuery struct {
+	ID string `json:"id"`
+}
+
+// Reply answers a command: the status after it, or what was asked for.
+type Reply struct {
+	Status *Status         `json:"status,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
+}
+
+// Frame is one preview picture as I420: a full plane of luma, then two planes of chroma at half the width and height.
+type Frame struct {
+	Modality biometric.Modality
+	Sequence uint64
+	Width    int // px, even
+	Height   int // px, even
+	I420     []byte
+}
+
+// Backend is the daemon as the server sees it. Its methods may be called from several goroutines.
+type Backend interface {
+	// Status returns the present status and a channel that is closed when it changes.
+	Status() (Status, <-chan struct{})
+	// Do runs a command. Errors are shown to the caller; an [*Error] keeps its code and hint.
+	Do(ctx context.Context, as []Role, c Command) (Reply, error)
+	// Frames calls fn with preview frames, newest first and dropping what fn is too slow for, until ctx ends or fn fails.
+	Frames(ctx context.Context, fn func(Frame) error) error
+}
+
+// Error is a refusal that says what to do next.
+type Error struct {
+	Code string `json:"code"`
+	Text string `json:"text"`
+	Hint string `json:"hint,omitempty"`
+}
+
+// Error gives the text with its hint.
+func (e *Error) Error() string {
+	if e.Hint == "" {
+		return e.Text
+	}
+	return e.Text + " (hint: " + e.Hint + ")"
+}

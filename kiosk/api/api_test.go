@@ -1,0 +1,170 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"loket/kiosk/api"
+	"loket/kiosk/biometric"
+	"loket/kiosk/session"
+)
+
+// daemon is a backend that a test drives.
+type daemon struct {
+	status  api.Status
+	changed chan struct{}
+	frames  []api.Frame
+	did     chan api.Command
+}
+
+func (d *daemon) Status() (api.Status, <-chan struct{}) { return d.status, d.changed }
+
+func (d *daemon) Do(_ context.Context, as []api.Role, c api.Command) (api.Reply, error) {
+	if c.Start != nil {
+		return api.Reply{}, &api.Error{Code: "queue-empty", Text: "nobody waits", Hint: "try again later"}
+	}
+	if c.Event != nil && !slices.Contains(as, api.RoleScreen) {
+		return api.Reply{}, errors.New("not a screen")
+	}
+	d.did <- c
+	return api.Reply{Status: &d.status}, nil
+}
+
+func (d *daemon) Frames(_ context.Context, fn func(api.Frame) error) error {
+	for _, f := range d.frames {
+		if err := fn(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serve runs a server for the backend and gives the caller's user id these roles.
+func serve(t *testing.T, d *daemon, roles ...api.Role) *api.Client {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "sock")
+	l, err := api.Listen(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &api.Server{Backend: d, Roles: func(uid uint32) []api.Role {
+		if uid == uint32(os.Getuid()) {
+			return roles
+		}
+		return nil
+	}}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- server.Run(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return api.NewClient(socket)
+}
+
+func newDaemon() *daemon {
+	return &daemon{status: api.Status{Sequence: 7, Station: "kiosk-01"}, changed: make(chan struct{}), did: make(chan api.Command, 1)}
+}
+
+func TestATechnicianReadsTheStatusAndSendsCommands(t *testing.T) {
+	d := newDaemon()
+	c := serve(t, d, api.RoleTechnician, api.RoleScreen)
+	st, err := c.Status(t.Context())
+	if err != nil || st.Station != "kiosk-01" || st.Sequence != 7 {
+		t.Fatalf("status %+v, %v", st, err)
+	}
+	want := session.Event{Kind: session.Approved, By: session.Screen}
+	if _, err := c.Do(t.Context(), api.Command{Event: &want}); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-d.did; got.Event == nil || got.Event.Kind != session.Approved {
+		t.Errorf("the daemon got %+v", got)
+	}
+}
+
+func TestARefusalKeepsItsCodeAndHint(t *testing.T) {
+	c := serve(t, newDaemon(), api.RoleTechnician)
+	_, err := c.Do(t.Context(), api.Command{Start: &api.Start{Next: true}})
+	var e *api.Error
+	if !errors.As(err, &e) || e.Code != "queue-empty" || !strings.Contains(err.Error(), "hint: try again later") {
+		t.Errorf("the refusal reads %v", err)
+	}
+}
+
+func TestAUserWithoutARoleIsRefused(t *testing.T) {
+	c := serve(t, newDaemon())
+	_, err := c.Status(t.Context())
+	var e *api.Error
+	if !errors.As(err, &e) || e.Code != "forbidden" {
+		t.Errorf("a stranger got %v", err)
+	}
+}
+
+func TestFramesGoToTheScreenAlone(t *testing.T) {
+	d := newDaemon()
+	d.frames = []api.Frame{
+		{Modality: biometric.Face, Sequence: 1, Width: 4, Height: 2, I420: bytes.Repeat([]byte{1}, 12)},
+		{Modality: biometric.Finger, Sequence: 2, Width: 2, Height: 2, I420: bytes.Repeat([]byte{2}, 6)},
+	}
+	var got []api.Frame
+	keep := func(f api.Frame) error {
+		f.I420 = bytes.Clone(f.I420)
+		got = append(got, f)
+		return nil
+	}
+	_ = serve(t, d, api.RoleScreen).Frames(t.Context(), keep)
+	if len(got) != 2 || got[1].Modality != biometric.Finger || !bytes.Equal(got[0].I420, d.frames[0].I420) {
+		t.Errorf("the screen got %d frames: %+v", len(got), got)
+	}
+	err := serve(t, d, api.RoleTechnician).Frames(t.Context(), keep)
+	var e *api.Error
+	if !errors.As(err, &e) || e.Code != "forbidden" {
+		t.Errorf("a technician got %v", err)
+	}
+}
+
+func TestWatchingGivesEachNewStatus(t *testing.T) {
+	d := newDaemon()
+	c := serve(t, d, api.RoleScreen)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := c.Watch(ctx, func(st api.Status) error {
+		cancel()
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("watching ended with %v", err)
+	}
+}
+
+func TestNoDaemonIsSaidWithANextStep(t *testing.T) {
+	_, err := api.NewClient(filepath.Join(t.TempDir(), "none")).Status(t.Context())
+	var e *api.Error
+	if !errors.As(err, &e) || e.Code != "unreachable" || e.Hint == "" {
+		t.Errorf("without a daemon: %v", err)
+	}
+}
+
+func TestALiveSocketIsNotTakenOverAndADeadOneIs(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "sock")
+	l, err := api.Listen(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := api.Listen(socket); err == nil || !strings.Contains(err.Error(), "another daemon") {
+		t.Errorf("a second daemon got %v", err)
+	}
+	l.SetUnlinkOnClose(false)
+	_ = l.Close()
+	again, err := api.Listen(socket)
+	if err != nil {
+		t.Fatalf("after a crash: %v", err)
+	}
+	_ = again.Close()
+}
