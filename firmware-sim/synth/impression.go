@@ -63,9 +63,9 @@ func newGlass(w, h int) *image.Gray {
 // placing is where a finger lies on a piece of glass.
 type placing struct {
 	slot Position // whose place it is in a slap
-	x, y float64 // px, the middle of the contact
-	turn float64 // degrees, clockwise
-	size float64 // of the contact: 1 is an index finger's
+	x, y float64  // px, the middle of the contact
+	turn float64  // degrees, clockwise
+	size float64  // of the contact: 1 is an index finger's
 	seed uint64
 }
 
@@ -243,4 +243,3 @@ func (f *field) darken(dst *image.Gray, p image.Point) {
 		}
 	}
 }
-
