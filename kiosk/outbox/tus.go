@@ -120,7 +120,7 @@ func (p *push) create() (int64, *record.SignedReceipt, error) {
 		return 0, nil, err
 	}
 	if resp.status != http.StatusCreated && resp.status != http.StatusOK {
-		return 0, nil, resp.problem()
+		return 0, nil, resp.unlessGone()
 	}
 	failpoint.Hit("push.created")
 	offset := int64(0)
@@ -194,7 +194,7 @@ func (p *push) fetch() (record.SignedReceipt, error) {
 	}
 	receipt := resp.receipt()
 	if resp.status != http.StatusOK || receipt == nil {
-		return record.SignedReceipt{}, fmt.Errorf("the service holds the record and gives no receipt: %w", resp.problem())
+		return record.SignedReceipt{}, fmt.Errorf("the service holds the record and gives no receipt: %w", resp.unlessGone())
 	}
 	return *receipt, nil
 }
@@ -302,6 +302,14 @@ func (r *reply) problem() error {
 	}
 	if r.status == http.StatusNotFound || r.status == http.StatusGone {
 		return errGone
+	}
+	return r.unlessGone()
+}
+
+// unlessGone is problem where there is no upload that could be gone.
+func (r *reply) unlessGone() error {
+	if refusal := r.refusal(); refusal != nil {
+		return refusal
 	}
 	if p, ok := r.explained(); ok {
 		return fmt.Errorf("the service answers %d %s: %s %s", r.status, p.Code, p.Title, p.Detail)
