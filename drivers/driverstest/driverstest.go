@@ -44,7 +44,7 @@ type Subject struct {
 const (
 	patience    = 20 * time.Second       // ends a capture that the suite can't bring to its end
 	promptly    = 250 * time.Millisecond // a cancelled capture has returned by then
-	networkRuns = 10                     // transfers that go wrong of each kind over USB/IP; every one does in process
+	networkRuns = 40                     // transfers, at most, that go wrong of each kind over USB/IP; every one does in process
 	slowRuns    = 3                      // the same for troubles that take real time
 )
 
@@ -129,8 +129,8 @@ func waits(b *bench) {
 	b.subject.Leave()
 	ctx, cancelCtx := context.WithCancel(b.Context())
 	defer cancelCtx()
-	b.breaker.arm(cancel, 25, cancelCtx)
 	start := time.Now()
+	b.breaker.arm(cancel, 25, func() { start = time.Now(); cancelCtx() })
 	_, err := b.cfg.Capture(ctx, dev)
 	if !errors.Is(err, context.Canceled) {
 		b.Errorf("a cancelled capture that waited ended with %v", err)
