@@ -228,6 +228,7 @@ func TestAnswersAreWrittenWhereTransfersLeaveThePendingSet(t *testing.T) {
 	session.Go(func() { _ = ses.run(ctx) })
 	defer session.Wait()
 	defer here.Close()
+	_ = here.SetDeadline(time.Now().Add(10 * time.Second))
 	i := &importer{t, here, 7}
 	i.out(1, 1, []byte("x"))
 	i.reply(never)
