@@ -179,5 +179,26 @@ func LoadCertificate(file string) (*x509.Certificate, error) {
 	return x509.ParseCertificate(block.Bytes)
 }
 
+// LoadPublicKey reads an ECDSA P-256 public key from a PEM file.
+func LoadPublicKey(file string) (*ecdsa.PublicKey, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("loading a public key: %w", err)
+	}
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != "PUBLIC KEY" {
+		return nil, fmt.Errorf("loading the public key %s: it is not a PEM public key", file)
+	}
+	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("loading the public key %s: %w", file, err)
+	}
+	key, ok := parsed.(*ecdsa.PublicKey)
+	if !ok || key.Curve != elliptic.P256() {
+		return nil, fmt.Errorf("loading the public key %s: it is not ECDSA P-256", file)
+	}
+	return key, nil
+}
+
 // Expiry tells how long the own certificate is still valid.
 func (id *Identity) Expiry(now time.Time) time.Duration { return id.Certificate.Leaf.NotAfter.Sub(now) }

@@ -1,0 +1,79 @@
+package kiosk
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"loket/drivers"
+	"loket/kiosk/acquire"
+	"loket/kiosk/api"
+	"loket/kiosk/biometric"
+	"loket/kiosk/plan"
+	"loket/kiosk/session"
+)
+
+// leaseLimit bounds the wait for a device that is being opened.
+const leaseLimit = 10 * time.Second
+
+// capture runs one step on a device and tells the session how it ended. It gives the device back before it tells.
+func (d *Daemon) capture(ctx context.Context, s session.Session, step plan.Step) {
+	result, err := d.captureStep(ctx, s, step)
+	if ctx.Err() != nil {
+		wipe(result.Samples)
+		return
+	}
+	e := session.Event{Kind: session.Accepted, By: session.Device, Entry: s.Entry, Outcome: &result.Outcome}
+	switch {
+	case err != nil:
+		e.Kind, e.Verdict = session.Faulted, drivers.Verdict(err)
+		if e.Verdict == "" {
+			e.Verdict = "failed"
+		}
+		d.log.Warn("capture", "session", s.ID, "step", step.ID, "verdict", e.Verdict, "err", err)
+	case result.Status != biometric.Accepted:
+		e.Kind = session.Rejected
+	}
+	if err := d.send(s.ID, e, result.Samples); err != nil {
+		d.log.Debug("capture came too late", "session", s.ID, "step", step.ID, "err", err)
+	}
+}
+
+func (d *Daemon) captureStep(ctx context.Context, s session.Session, step plan.Step) (acquire.Result, error) {
+	kind, ok := map[biometric.Modality]drivers.Kind{biometric.Face: drivers.KindCamera, biometric.Finger: drivers.KindFingerprint,
+		biometric.Signature: drivers.KindSignature}[step.Modality]
+	if !ok {
+		return acquire.Result{}, fmt.Errorf("capturing %s: no kind of device takes it", step.Modality)
+	}
+	wait, cancel := context.WithTimeout(ctx, leaseLimit)
+	lease, err := d.registry.Lease(wait, kind, s.ID)
+	cancel()
+	if err != nil {
+		return acquire.Result{}, err
+	}
+	d.used(lease.Device.Info())
+	result, err := d.acquirer.Capture(ctx, step, lease.Device, func(p acquire.Progress) { d.guide(s.Entry, step, p) })
+	lease.Release(err)
+	d.previews.clear()
+	return result, err
+}
+
+// guide shows what happens during a capture.
+func (d *Daemon) guide(entry int, step plan.Step, p acquire.Progress) {
+	if p.Frame != nil {
+		if err := d.previews.face(p.Frame); err != nil {
+			d.log.Debug("preview", "err", err)
+		}
+	}
+	d.previews.finger(p.Preview)
+	d.seen(entry, api.Guidance{Step: step.ID, Hint: p.Hint, Fingers: p.Fingers, Attempt: p.Attempt})
+}
+
+// used notes a device for the record.
+func (d *Daemon) used(info drivers.Info) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cur != nil {
+		d.cur.devices[info.USB.Identity().String()] = info
+	}
+}

@@ -1,0 +1,101 @@
+// Kioskctl shows technicians and scripts what their station does, and starts, cancels and traces sessions.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"loket/kiosk/api"
+)
+
+// cli is the command line; one file a command.
+type cli struct {
+	Socket string `help:"The daemon's UNIX socket." default:"/run/loket/kioskd.sock" env:"LOKET_SOCKET" placeholder:"FILE"`
+	JSON   bool   `name:"json" help:"Print JSON for scripts."`
+
+	Status  statusCmd  `cmd:"" help:"Show what the station does and what keeps it from working."`
+	Devices devicesCmd `cmd:"" help:"Show every device with its state and, where something is wrong, the next step."`
+	Session struct {
+		Start  startCmd  `cmd:"" help:"Start a session for a ticket, or for whoever is next."`
+		Show   showCmd   `cmd:"" help:"Show the session in progress."`
+		Cancel cancelCmd `cmd:"" help:"Cancel the session in progress. Its captures are wiped."`
+	} `cmd:"" help:"Work with sessions."`
+	Outbox outboxCmd `cmd:"" help:"Show the sealed records that wait for their receipt."`
+	Trace  traceCmd  `cmd:"" help:"Show the chain from ticket to receipt, from any id in it."`
+}
+
+// call is what every command gets: the daemon, and where its words go.
+type call struct {
+	ctx    context.Context
+	client *api.Client
+	out    io.Writer
+	json   bool
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run parses and runs one command line. It returns 0, 1 where the daemon refused or failed, 2 where the words are off.
+func run(args []string, stdout, stderr io.Writer) int {
+	var c cli
+	code := -1
+	parser, err := kong.New(&c, kong.Name("kioskctl"), kong.Writers(stdout, stderr), kong.UsageOnError(),
+		kong.Description("What a loket station does, for technicians and scripts."), kong.Exit(func(n int) { code = n }))
+	if err != nil {
+		fmt.Fprintln(stderr, "kioskctl:", err)
+		return 2
+	}
+	parsed, err := parser.Parse(args)
+	if code >= 0 {
+		return code // --help was answered
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "kioskctl: %v (hint: kioskctl --help lists the commands)\n", err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err = parsed.Run(&call{ctx: ctx, client: api.NewClient(c.Socket), out: stdout, json: c.JSON})
+	if err == nil {
+		return 0
+	}
+	var e *api.Error
+	if c.JSON && errors.As(err, &e) {
+		_ = json.NewEncoder(stderr).Encode(e)
+	} else {
+		fmt.Fprintln(stderr, "kioskctl:", err)
+	}
+	return 1
+}
+
+// print writes v as JSON, or what human prints.
+func (c *call) print(v any, human func()) error {
+	if !c.json {
+		human()
+		return nil
+	}
+	out := json.NewEncoder(c.out)
+	out.SetIndent("", "  ")
+	return out.Encode(v)
+}
+
+// ask sends a query and decodes its result.
+func (c *call) ask(cmd api.Command, result any) error {
+	reply, err := c.client.Do(c.ctx, cmd)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(reply.Result, result); err != nil {
+		return fmt.Errorf("reading the daemon's answer: %w (hint: are kioskctl and kioskd of the same version?)", err)
+	}
+	return nil
+}

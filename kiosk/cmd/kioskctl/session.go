@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"loket/kiosk/api"
+	"loket/kiosk/session"
+)
+
+type startCmd struct {
+	Ticket string `help:"The ticket's id." xor:"who" required:"" placeholder:"tk_…"`
+	Code   string `help:"The ticket's code as scanned." xor:"who" required:"" placeholder:"CODE"`
+	Next   bool   `help:"Call whoever is next in the queue." xor:"who" required:""`
+}
+
+// Run starts a session.
+func (s startCmd) Run(c *call) error {
+	reply, err := c.client.Do(c.ctx, api.Command{Start: &api.Start{Ticket: s.Ticket, Code: s.Code, Next: s.Next}})
+	if err != nil {
+		return err
+	}
+	return c.session(reply.Status)
+}
+
+type showCmd struct{}
+
+// Run prints the session.
+func (showCmd) Run(c *call) error {
+	st, err := c.client.Status(c.ctx)
+	if err != nil {
+		return err
+	}
+	return c.session(&st)
+}
+
+type cancelCmd struct {
+	Reason string `help:"Why, for the record of decisions."`
+}
+
+// Run cancels the session.
+func (x cancelCmd) Run(c *call) error {
+	reply, err := c.client.Do(c.ctx, api.Command{Event: &session.Event{Kind: session.Cancel, By: session.Attendant,
+		Attendant: fmt.Sprintf("uid-%d", os.Getuid()), Reason: x.Reason}})
+	if err != nil {
+		return err
+	}
+	return c.session(reply.Status)
+}
+
+func (c *call) session(st *api.Status) error {
+	return c.print(st.Session, func() {
+		s := st.Session
+		if s == nil {
+			fmt.Fprintln(c.out, "No session is in progress.")
+			if e := st.LastEnd; e != nil {
+				fmt.Fprintf(c.out, "The last one, %s, ended %s.\n", e.Session, e.End)
+			}
+			return
+		}
+		fmt.Fprintf(c.out, "%s  ticket %s (%s), attempt %d\nstate  %s\n", s.ID, st.Number, s.Ticket, s.Attempt, s.State)
+		if g := st.Guidance; g != nil {
+			fmt.Fprintf(c.out, "step   %s, attempt %d, hint %q\n", g.Step, g.Attempt, g.Hint)
+		}
+	})
+}

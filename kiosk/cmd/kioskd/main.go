@@ -1,0 +1,71 @@
+// Kioskd runs capture sessions on the devices of one station.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/sys/unix"
+
+	"loket/drivers/all"
+	"loket/kiosk"
+)
+
+type cli struct {
+	Config  string           `help:"The station's configuration." default:"/etc/loket/kioskd.yaml" env:"LOKET_CONFIG" type:"path" placeholder:"FILE"`
+	Debug   bool             `help:"Log in detail."`
+	Version kong.VersionFlag `help:"Print the version."`
+}
+
+func main() {
+	var c cli
+	kong.Parse(&c, kong.Name("kioskd"), kong.Description("Runs capture sessions on the devices of one station."),
+		kong.Vars{"version": version()})
+	level := slog.LevelInfo
+	if c.Debug {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	if err := noDumps(); err != nil {
+		log.Error("start failed", "err", err)
+		os.Exit(1)
+	}
+	config, err := kiosk.LoadConfig(c.Config)
+	if err != nil {
+		log.Error("start failed", "err", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	daemon := &kiosk.Daemon{Config: config, Drivers: all.Drivers(), Log: log, Version: version()}
+	if err := daemon.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		log.Error("ended", "err", err)
+		os.Exit(1)
+	}
+	log.Info("ended")
+}
+
+// noDumps keeps samples out of core dumps and away from debuggers of other users.
+func noDumps() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("switching core dumps off: %w", err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return fmt.Errorf("switching core dumps off: %w", err)
+	}
+	return nil
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
+}

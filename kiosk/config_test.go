@@ -1,0 +1,68 @@
+package kiosk
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// configured writes a configuration whose files exist, with extra lines.
+func configured(t *testing.T, extra ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	pem := filepath.Join(dir, "file.pem")
+	if err := os.WriteFile(pem, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lines := extra
+	for _, line := range []string{"certificate: " + pem, "key: " + pem, "authority: " + pem, "recipients: " + pem,
+		"queue: https://q:1", "central: https://c:1", "central_keys: [" + pem + "]"} {
+		key, _, _ := strings.Cut(line, " ")
+		if !slices.ContainsFunc(extra, func(e string) bool { return strings.HasPrefix(e, key) }) {
+			lines = append(lines, line)
+		}
+	}
+	path := filepath.Join(dir, "kioskd.yaml")
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestAConfigurationHasSensibleDefaults(t *testing.T) {
+	c, err := LoadConfig(configured(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Policy != "nl-residence-permit-self-service" || len(c.Devices) != 2 || c.simulated() {
+		t.Errorf("the defaults are %+v", c)
+	}
+}
+
+func TestTheEnvironmentOverridesTheFile(t *testing.T) {
+	t.Setenv("LOKET_POLICY", "nl-residence-permit")
+	t.Setenv("LOKET_FIXTURES", "/elsewhere")
+	c, err := LoadConfig(configured(t, "policy: other"))
+	if err != nil || c.Policy != "nl-residence-permit" {
+		t.Errorf("policy %q, %v", c.Policy, err)
+	}
+}
+
+func TestEveryMistakeInAConfigurationNamesItsKey(t *testing.T) {
+	for extra, want := range map[string]string{
+		"polcy: x":                 "polcy is no key",
+		"queue: http://plain":      "queue is",
+		"buses: [bluetooth]":       "buses:",
+		"central_keys: []":         "central_keys is empty",
+		"certificate: /none":       "certificate:",
+		"minimum_free: a lot":      "minimum_free",
+		"screen_uids: [-1]":        "screen_uids",
+		"buses: ['usbip:1', 'x:']": "buses:",
+	} {
+		if _, err := LoadConfig(configured(t, extra)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q gives %v", extra, err)
+		}
+	}
+}

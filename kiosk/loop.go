@@ -1,0 +1,181 @@
+package kiosk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"loket/drivers"
+	"loket/kiosk/api"
+	"loket/kiosk/biometric"
+	"loket/kiosk/journal"
+	"loket/kiosk/session"
+	"loket/queue/station"
+)
+
+// running is the session in progress with what the daemon needs around it. The daemon's mutex guards it.
+type running struct {
+	session  session.Session
+	ticket   station.Ticket
+	active   time.Time          // when the person was last seen to act
+	stop     context.CancelFunc // ends the work of the current entry
+	timer    *time.Timer
+	guidance *api.Guidance
+	devices  map[string]drivers.Info // that were used, by identity
+}
+
+// send applies an event to the session with that id, or to whichever is in progress where id is empty, and enters the state
+// that follows. Samples that come with the event are kept if it counts and wiped if not.
+func (d *Daemon) send(id string, e session.Event, samples []biometric.Sample) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cur == nil || id != "" && d.cur.session.ID != id {
+		wipe(samples)
+		return &api.Error{Code: "no-session", Text: "that session is not in progress here", Hint: "kioskctl session show tells what is"}
+	}
+	if e.At.IsZero() {
+		e.At = d.now()
+	}
+	next, err := d.cur.session.Next(e)
+	if err != nil {
+		wipe(samples)
+		return outOfPlace(err)
+	}
+	if e.Outcome != nil {
+		d.vault.add(e.Outcome.Step, samples)
+	}
+	d.step(next)
+	return nil
+}
+
+func outOfPlace(err error) error {
+	if errors.Is(err, session.ErrOutOfPlace) {
+		return &api.Error{Code: "out-of-place", Text: err.Error(), Hint: "kioskctl session show tells where the session stands"}
+	}
+	return err
+}
+
+// step makes next the session in progress. Only an entry into a state starts work; an extension just moves the deadline.
+func (d *Daemon) step(next session.Session) {
+	before := d.cur.session
+	d.cur.session = next
+	d.vault.retain(next.Outcomes)
+	if next.Entry != before.Entry {
+		d.cur.stop()
+		d.cur.guidance = nil
+		d.log.Info("session", "session", next.ID, "state", next.State, "from", before.State, "verdict", next.Verdict)
+		d.enter()
+	} else {
+		d.setTimer()
+	}
+	d.touch()
+}
+
+// enter starts what the current state does.
+func (d *Daemon) enter() {
+	s := d.cur.session
+	if !s.Live() {
+		d.finish()
+		return
+	}
+	ctx, stop := context.WithCancel(d.ctx)
+	d.cur.stop, d.cur.active = stop, time.Time{}
+	d.setTimer()
+	switch s.State {
+	case session.Capturing:
+		if step, ok := s.Current(); ok {
+			d.work.Go(func() { d.capture(ctx, s, step) })
+		}
+	case session.Sealing:
+		ticket, devices := d.cur.ticket, maps.Clone(d.cur.devices)
+		d.work.Go(func() { d.seal(s, ticket, devices) })
+	}
+}
+
+// finish ends the session in progress: its samples are wiped, its end is journalled and told to the queue.
+func (d *Daemon) finish() {
+	s := d.cur.session
+	d.cur.timer.Stop()
+	d.vault.wipe()
+	d.previews.clear()
+	now := d.now()
+	end := journal.End{Kind: string(s.End), Record: s.Record, FollowUp: s.FollowUp}
+	if err := d.journal.EndSession(s.ID, end, now); err != nil {
+		d.log.Error("writing the journal", "err", err) // the next start finds the session open and reports it
+	}
+	d.lastEnd = &api.End{Session: s.ID, Ticket: s.Ticket, End: string(s.End), Record: s.Record, At: now}
+	d.cur = nil
+	d.kickReports()
+}
+
+// setTimer waits for the deadline of the current state.
+func (d *Daemon) setTimer() {
+	cur := d.cur
+	if cur.timer != nil {
+		cur.timer.Stop()
+	}
+	s := cur.session
+	deadline, limited := s.Deadline(cur.active)
+	if !limited {
+		cur.timer = time.AfterFunc(24*time.Hour, func() {})
+		return
+	}
+	cur.timer = time.AfterFunc(deadline.End.Sub(d.now()), func() { d.timedOut(s.ID, s.Entry) })
+}
+
+// timedOut ends a state that nobody acted in, unless the person acted since the timer was set.
+func (d *Daemon) timedOut(id string, entry int) {
+	d.mu.Lock()
+	if d.cur == nil || d.cur.session.ID != id || d.cur.session.Entry != entry {
+		d.mu.Unlock()
+		return
+	}
+	if deadline, ok := d.cur.session.Deadline(d.cur.active); ok && d.now().Before(deadline.End) {
+		d.setTimer()
+		d.mu.Unlock()
+		return
+	}
+	d.mu.Unlock()
+	if err := d.send(id, session.Event{Kind: session.TimedOut, By: session.Timer, Entry: entry}, nil); err != nil {
+		d.log.Debug("timer", "err", err)
+	}
+}
+
+// seen notes that the person acts, so that no time limit runs against them.
+func (d *Daemon) seen(entry int, g api.Guidance) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cur == nil || d.cur.session.Entry != entry {
+		return
+	}
+	if g.Fingers > 0 || d.cur.guidance != nil && d.cur.guidance.Hint != g.Hint {
+		d.cur.active = d.now()
+	}
+	if d.cur.guidance == nil || *d.cur.guidance != g {
+		d.cur.guidance = &g
+		d.touch()
+	}
+}
+
+// touch tells those who watch the status that it changed. The mutex is held.
+func (d *Daemon) touch() {
+	d.sequence++
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// event checks what a local caller may say, and says it. The screen speaks for the applicant, technicians as attendants.
+func (d *Daemon) event(as []api.Role, e session.Event) error {
+	if e.Outcome != nil || e.Entry != 0 || !e.At.IsZero() || e.Record != "" || e.Verdict != "" {
+		return &api.Error{Code: "forbidden", Text: "outcomes, entries, times, records and verdicts are the daemon's own to say"}
+	}
+	needed := map[session.Actor]api.Role{session.Screen: api.RoleScreen, session.Attendant: api.RoleTechnician}[e.By]
+	if !slices.Contains(as, needed) {
+		return &api.Error{Code: "forbidden", Text: fmt.Sprintf("this user can't speak as %q", e.By),
+			Hint: "the screen speaks for the applicant, technicians as attendants"}
+	}
+	return d.send("", e, nil)
+}

@@ -1,0 +1,150 @@
+package kiosk
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"loket/kiosk/journal"
+	"loket/kiosk/session"
+	"loket/queue"
+	"loket/queue/station"
+)
+
+// endLost is the end of a session whose daemon died, or that the queue did not learn of. Its captures are gone.
+const endLost = "lost"
+
+// recover reads what an earlier run of the daemon left. A session with a committed record is completed, whatever else was
+// written; every other one that is open in the journal is lost.
+func (d *Daemon) recover() error {
+	committed, err := d.outbox.Committed()
+	if err != nil {
+		return fmt.Errorf("reading the outbox: %w", err)
+	}
+	for _, signed := range committed {
+		docket, err := signed.Docket()
+		if err != nil {
+			return fmt.Errorf("reading the outbox: %w", err)
+		}
+		// A journal that was lost learns of the session again.
+		if err := d.journal.BeginSession(docket.Session, docket.Ticket, docket.Attempt, docket.Time); err != nil {
+			return err
+		}
+		if err := d.journal.AddDocket(signed); err != nil {
+			return err
+		}
+	}
+	unfinished, err := d.journal.Unfinished()
+	if err != nil {
+		return err
+	}
+	for _, u := range unfinished {
+		end := journal.End{Kind: string(session.Completed), Record: string(u.Record)}
+		if u.Record == "" {
+			end.Kind = endLost
+			d.log.Warn("a session was lost with its captures", "session", u.Session, "ticket", u.Ticket, "attempt", u.Attempt)
+		}
+		if err := d.journal.EndSession(u.Session, end, d.now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// kickReports makes the reporter look now.
+func (d *Daemon) kickReports() {
+	select {
+	case d.reports <- struct{}{}:
+	default:
+	}
+}
+
+// report tells the queue how sessions ended, in their order, until ctx ends. It asks again until the queue has answered.
+func (d *Daemon) report(ctx context.Context) error {
+	wait := firstReportWait
+	for {
+		err := d.reconcile(ctx)
+		if err == nil {
+			wait = firstReportWait
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-d.reports:
+			}
+			continue
+		}
+		d.log.Warn("telling the queue", "err", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.reports:
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, lastReportWait)
+	}
+}
+
+const (
+	firstReportWait = 100 * time.Millisecond
+	lastReportWait  = 10 * time.Second
+)
+
+// reconcile sends what the queue does not know yet, and gives back tickets that it believes to be here and that are not.
+func (d *Daemon) reconcile(ctx context.Context) error {
+	reports, err := d.journal.Unreported()
+	if err != nil {
+		return err
+	}
+	for _, r := range reports {
+		if err := d.tell(ctx, r); err != nil {
+			return err
+		}
+	}
+	d.mu.Lock()
+	done, busy := d.reconciled, d.starting
+	d.mu.Unlock()
+	if done || busy {
+		return nil
+	}
+	return d.giveBack(ctx)
+}
+
+// tell reports one end. What the queue refuses for good is noted and not repeated.
+func (d *Daemon) tell(ctx context.Context, r journal.Report) error {
+	e := station.Event{Event: queue.Kind(r.Kind), Session: r.Session, Attempt: r.Attempt, Record: r.Record, FollowUp: r.FollowUp, At: r.At}
+	effect, err := d.queue.Report(ctx, r.Ticket, e)
+	switch {
+	case station.Refused(err):
+		d.log.Error("the queue refused a report", "session", r.Session, "ticket", r.Ticket, "end", r.Kind, "err", err)
+	case err != nil:
+		return err
+	default:
+		d.log.Info("reported", "session", r.Session, "ticket", r.Ticket, "end", r.Kind, "effect", effect.Effect)
+	}
+	return d.journal.MarkReported(r.Session, d.now())
+}
+
+// giveBack hands tickets back that were called for this station and never came to a session.
+func (d *Daemon) giveBack(ctx context.Context) error {
+	tickets, err := d.queue.Tickets(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range tickets {
+		d.mu.Lock()
+		here := d.cur != nil && d.cur.session.Ticket == t.ID
+		d.mu.Unlock()
+		if here {
+			continue
+		}
+		lost := station.Event{Event: queue.EventLost, Session: t.Session, Attempt: t.Attempt, At: d.now()}
+		if _, err := d.queue.Report(ctx, t.ID, lost); err != nil && !station.Refused(err) {
+			return err
+		}
+	}
+	d.mu.Lock()
+	d.reconciled = true
+	d.touch()
+	d.mu.Unlock()
+	return nil
+}

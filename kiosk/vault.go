@@ -1,0 +1,78 @@
+package kiosk
+
+import (
+	"slices"
+	"sync"
+
+	"loket/kiosk/biometric"
+)
+
+// vault is the one place where samples of the session in progress are kept in the clear. They leave it into the sealer, and
+// are overwritten when the session gives them up and at its every end.
+type vault struct {
+	mu      sync.Mutex
+	samples []held
+}
+
+type held struct {
+	step string
+	biometric.Sample
+}
+
+// add keeps the samples of a step; a sample of the same step and position that was there is overwritten.
+func (v *vault) add(step string, samples []biometric.Sample) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, s := range samples {
+		v.drop(func(h held) bool { return h.step == step && h.Position == s.Position })
+		v.samples = append(v.samples, held{step, s})
+	}
+}
+
+// retain overwrites what no outcome holds any more.
+func (v *vault) retain(outcomes []biometric.Outcome) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.drop(func(h held) bool {
+		return !slices.ContainsFunc(outcomes, func(o biometric.Outcome) bool {
+			return o.Step == h.step && (h.Modality != biometric.Finger || slices.Contains(o.Captured, h.Position))
+		})
+	})
+}
+
+// use calls fn with all samples while the vault is locked. fn keeps nothing.
+func (v *vault) use(fn func([]biometric.Sample) error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all := make([]biometric.Sample, len(v.samples))
+	for i, h := range v.samples {
+		all[i] = h.Sample
+	}
+	return fn(all)
+}
+
+// wipe overwrites everything.
+func (v *vault) wipe() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.drop(func(held) bool { return true })
+}
+
+func (v *vault) drop(gone func(held) bool) {
+	kept := v.samples[:0]
+	for _, h := range v.samples {
+		if gone(h) {
+			h.Wipe()
+			continue
+		}
+		kept = append(kept, h)
+	}
+	clear(v.samples[len(kept):])
+	v.samples = kept
+}
+
+func wipe(samples []biometric.Sample) {
+	for i := range samples {
+		samples[i].Wipe()
+	}
+}
