@@ -165,14 +165,14 @@ func (d *Device) put(glass *image.Gray, contacts []Contact) {
 	defer d.mu.Unlock()
 	before := len(d.contacts)
 	d.glass, d.contacts, d.reduced, d.taken = glass, contacts, nil, false
+	d.darken()
+	d.weigh()
 	switch now := len(contacts); {
 	case now > before:
 		d.emit(eventOn, uint8(now-before), 0)
 	case now < before:
 		d.emit(eventOff, uint8(before-now), 0)
 	}
-	d.darken()
-	d.weigh()
 	d.tell()
 }
 
