@@ -1,13 +1,13 @@
-// Package trouble makes a gadget misbehave the way broken hardware does.
+// Package trouble makes firmware misbehave.
 //
-// The one idea: a wrapper stands between the bus and the firmware and spoils what passes, so that any device can hang,
-// stall, or answer rubbish without knowing of it. Descriptors stay readable: a sick device still shows up in a list.
+// The one idea: a [Gadget] stands before any other gadget and spoils what it answers, whatever its protocol, from one moment
+// to the next. Standard requests are the bus's, so a device in trouble still enumerates, as crashed firmware behind a
+// separate USB controller does.
 package trouble
 
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,168 +15,194 @@ import (
 	"loket/drivers/usb"
 )
 
-// Kind is what is wrong with a device.
+// Kind is what is wrong.
 type Kind string
 
-// The kinds of trouble.
+// The kinds of trouble. Garbage, Short and Long touch what the device sends, and so IN transfers only; the others touch every
+// transfer. A transfer that waits for the device when trouble comes is touched too, when the device answers it.
 const (
-	None    Kind = ""
-	Hang    Kind = "hang"    // nothing is answered
-	Stall   Kind = "stall"   // every endpoint stalls, again after each clear
-	Garbage Kind = "garbage" // answers come with flipped bits
-	Short   Kind = "short"   // answers lose their end
+	Hang    Kind = "hang"    // never answers; Clear lets it go on
+	Stall   Kind = "stall"   // stalls
+	Garbage Kind = "garbage" // as many bytes as there should be, all wrong
+	Short   Kind = "short"   // half of the bytes
+	Long    Kind = "long"    // more bytes than there should be; where the host asked for no more it is babble
+	Slow    Kind = "slow"    // every answer comes late
 )
 
-// Kinds lists every trouble.
-func Kinds() []Kind { return []Kind{Hang, Stall, Garbage, Short} }
+// Kinds lists every kind.
+func Kinds() []Kind { return []Kind{Hang, Stall, Garbage, Short, Long, Slow} }
 
-// Parse reads the name of a trouble.
-func Parse(name string) (Kind, error) {
-	if k := Kind(name); slices.Contains(Kinds(), k) {
-		return k, nil
-	}
-	var all []string
+// Parse reads a kind by its name.
+func Parse(s string) (Kind, error) {
+	var names []string
 	for _, k := range Kinds() {
-		all = append(all, string(k))
+		if s == string(k) {
+			return k, nil
+		}
+		names = append(names, string(k))
 	}
-	return None, fmt.Errorf("reading trouble %q: unknown (hint: one of %s)", name, strings.Join(all, ", "))
+	return "", fmt.Errorf("reading a kind of trouble: %q is none of %s", s, strings.Join(names, ", "))
 }
 
-// Gadget is a device in trouble, or not. It must be made by [Wrap]; its methods may be called from several goroutines at
+// Trouble is what is wrong, and for how long.
+type Trouble struct {
+	Kind      Kind
+	Transfers int           // how many transfers it touches; 0 for all until Clear
+	Delay     time.Duration // of Slow; 0 means 1 s
+}
+
+// extra is how many bytes Long adds.
+const extra = 17
+
+// Gadget is a gadget that can be in trouble. It must be made by [New]. Its methods may be called from several goroutines at
 // once.
 type Gadget struct {
-	inner usb.Gadget
+	below usb.Gadget
 
-	mu         sync.Mutex
-	kind       Kind
-	untilReset bool
-	timer      *time.Timer
-	changed    chan struct{} // closed when the trouble changes
+	mu      sync.Mutex
+	now     Trouble       // Kind is empty where all is well
+	left    int           // transfers it still touches; negative for no limit
+	touched int           // since Set
+	cleared chan struct{} // closed when now ends by Set or Clear
 }
 
-var (
-	_ usb.Gadget      = (*Gadget)(nil)
-	_ usb.BusResetter = (*Gadget)(nil)
-)
+// New puts trouble before a gadget. All is well at first.
+func New(g usb.Gadget) *Gadget { return &Gadget{below: g, cleared: make(chan struct{})} }
 
-// Wrap returns g with no trouble yet.
-func Wrap(g usb.Gadget) *Gadget { return &Gadget{inner: g, changed: make(chan struct{})} }
-
-// Set brings trouble until the next Set; Set(None) ends it.
-func (g *Gadget) Set(k Kind) { g.set(k, false, 0) }
-
-// SetFor brings trouble that passes by itself after d.
-func (g *Gadget) SetFor(k Kind, d time.Duration) { g.set(k, false, d) }
-
-// SetUntilReset brings trouble that ends when the host resets or reopens the device.
-func (g *Gadget) SetUntilReset(k Kind) { g.set(k, true, 0) }
-
-// Kind returns the present trouble.
-func (g *Gadget) Kind() Kind {
-	k, _ := g.now()
-	return k
-}
-
-func (g *Gadget) now() (Kind, <-chan struct{}) {
+// Set makes trouble, in place of what there was.
+func (g *Gadget) Set(t Trouble) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.kind, g.changed
+	close(g.cleared)
+	g.cleared = make(chan struct{})
+	g.now, g.left, g.touched = t, t.Transfers, 0
+	if t.Transfers <= 0 {
+		g.left = -1
+	}
+	if t.Delay <= 0 {
+		g.now.Delay = time.Second
+	}
 }
 
-func (g *Gadget) set(k Kind, untilReset bool, d time.Duration) {
+// Clear ends the trouble. What hangs goes on as if nothing had been.
+func (g *Gadget) Clear() { g.Set(Trouble{}) }
+
+// Touched returns how many transfers the present trouble has touched.
+func (g *Gadget) Touched() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.timer != nil {
-		g.timer.Stop()
-		g.timer = nil
-	}
-	g.kind, g.untilReset = k, untilReset
-	close(g.changed)
-	g.changed = make(chan struct{})
-	if d <= 0 {
-		return
-	}
-	var timer *time.Timer
-	timer = time.AfterFunc(d, func() {
-		g.mu.Lock()
-		current := g.timer == timer
-		g.mu.Unlock()
-		if current {
-			g.Set(None)
-		}
-	})
-	g.timer = timer
+	return g.touched
 }
 
-// BusReset tells the device, and ends trouble that a reset mends.
+// Info describes the gadget below.
+func (g *Gadget) Info() usb.Info { return g.below.Info() }
+
+// Descriptors are those of the gadget below.
+func (g *Gadget) Descriptors() []byte { return g.below.Descriptors() }
+
+// BusReset tells the gadget below. It mends nothing: that is for Clear.
 func (g *Gadget) BusReset() {
-	g.mu.Lock()
-	mended := g.untilReset
-	g.mu.Unlock()
-	if mended {
-		g.Set(None)
-	}
-	if r, ok := g.inner.(usb.BusResetter); ok {
+	if r, ok := g.below.(usb.BusResetter); ok {
 		r.BusReset()
 	}
 }
 
-// Info is the device's.
-func (g *Gadget) Info() usb.Info { return g.inner.Info() }
-
-// Descriptors are the device's.
-func (g *Gadget) Descriptors() []byte { return g.inner.Descriptors() }
-
-// Control passes a request on, or spoils it.
+// Control answers or misbehaves.
 func (g *Gadget) Control(ctx context.Context, s usb.Setup, data []byte) (int, error) {
-	return g.spoil(ctx, s.In(), data, func() (int, error) { return g.inner.Control(ctx, s, data) })
+	return g.run(ctx, s.In(), data, func(ctx context.Context) (int, error) { return g.below.Control(ctx, s, data) })
 }
 
-// Transfer passes data on, or spoils it.
+// Transfer answers or misbehaves.
 func (g *Gadget) Transfer(ctx context.Context, endpoint uint8, data []byte) (int, error) {
-	return g.spoil(ctx, endpoint&0x80 != 0, data, func() (int, error) { return g.inner.Transfer(ctx, endpoint, data) })
+	return g.run(ctx, endpoint&0x80 != 0, data, func(ctx context.Context) (int, error) { return g.below.Transfer(ctx, endpoint, data) })
 }
 
-// spoil runs one call to the device under the trouble that there is. Trouble that comes while the device thinks spoils its
-// answer.
-func (g *Gadget) spoil(ctx context.Context, in bool, data []byte, call func() (int, error)) (int, error) {
-	if err := g.wake(ctx); err != nil {
+// take touches a transfer, if there is trouble for it.
+func (g *Gadget) take(in bool) (Trouble, <-chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch g.now.Kind {
+	case "":
+		return Trouble{}, nil
+	case Garbage, Short, Long:
+		if !in {
+			return Trouble{}, nil
+		}
+	}
+	if g.left == 0 {
+		return Trouble{}, nil
+	}
+	g.left--
+	g.touched++
+	return g.now, g.cleared
+}
+
+// run runs a transfer of the gadget below, with the trouble that there is before it or else, for data that goes to the
+// host, with the trouble that there is after it.
+func (g *Gadget) run(ctx context.Context, in bool, data []byte, transfer func(context.Context) (int, error)) (int, error) {
+	t, cleared := g.take(in)
+	if err := before(ctx, t, cleared); err != nil {
 		return 0, err
 	}
-	if g.Kind() == Stall {
-		return 0, usb.ErrStall
-	}
-	n, err := call()
-	if err != nil {
+	n, err := transfer(ctx)
+	if err != nil || !in {
 		return n, err
 	}
-	if err := g.wake(ctx); err != nil {
-		return 0, err
-	}
-	switch k := g.Kind(); {
-	case k == Stall:
-		return 0, usb.ErrStall
-	case k == Garbage && in:
-		for i := 0; i < n; i += 3 {
-			data[i] ^= 0x5a
+	if t.Kind == "" {
+		t, cleared = g.take(in)
+		if err := before(ctx, t, cleared); err != nil {
+			return 0, err
 		}
-	case k == Short && in:
-		n /= 2
 	}
-	return n, nil
+	return spoil(t, data, n), nil
 }
 
-// wake returns when the device does not hang.
-func (g *Gadget) wake(ctx context.Context) error {
-	for {
-		kind, changed := g.now()
-		if kind != Hang {
-			return nil
-		}
+// before does what trouble does to a transfer apart from its data.
+func before(ctx context.Context, t Trouble, cleared <-chan struct{}) error {
+	switch t.Kind {
+	case Stall:
+		return usb.ErrStall
+	case Hang:
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-changed:
+		case <-cleared:
 		}
+	case Slow:
+		timer := time.NewTimer(t.Delay)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-cleared:
+		case <-timer.C:
+		}
+	}
+	return nil
+}
+
+// spoil does what trouble does to n bytes of data, and returns how many there are then. More than len(data) is babble, as
+// a [usb.Gadget] says it.
+func spoil(t Trouble, data []byte, n int) int {
+	switch t.Kind {
+	case Garbage:
+		noise(data[:n])
+	case Short:
+		return n / 2
+	case Long:
+		noise(data[n:min(len(data), n+extra)])
+		return n + extra
+	}
+	return n
+}
+
+// noise fills b with bytes that look like nothing, the same ones at every call.
+func noise(b []byte) {
+	x := uint32(0x9e3779b9)
+	for i := range b {
+		x ^= x << 13
+		x ^= x >> 17
+		x ^= x << 5
+		b[i] = byte(x)
 	}
 }
