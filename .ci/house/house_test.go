@@ -99,6 +99,7 @@ func TestLicenceNames(t *testing.T) {
 		"Permission is hereby granted, free of charge,\nto any person obtaining a copy": "MIT",
 		"Redistributions in binary form must reproduce the notice.":                     "BSD-2-Clause",
 		"all rights reserved": "",
+		"Permission is hereby granted, free of charge, to any person obtaining a copy. Licensed under the Apache License, Version 2.0": "Apache-2.0 AND MIT",
 	} {
 		if got := licenceName(text); got != want {
 			t.Errorf("%q is read as %q, want %q", text, got, want)

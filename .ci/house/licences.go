@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -87,11 +88,13 @@ func licenceOf(m module) (name, file string, err error) {
 	return "", "", fmt.Errorf("finding the licence of %s: no file in %s that we know (hint: read it, then teach .ci/house)", m.Path, m.Dir)
 }
 
-// licenceName tells a licence by words that only it has; "" where none fits.
+// licenceName tells licences by words that only they have, "A AND B" where a file holds more than one; "" where none fits.
 func licenceName(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
+	var names []string
 	for _, l := range []struct{ words, name string }{
 		{"Apache License Version 2.0", "Apache-2.0"},
+		{"Apache License, Version 2.0", "Apache-2.0"},
 		{"Mozilla Public License Version 2.0", "MPL-2.0"},
 		{"Mozilla Public License, version 2.0", "MPL-2.0"},
 		{"GNU LESSER GENERAL PUBLIC LICENSE Version 3", "LGPL-3.0-only"},
@@ -101,12 +104,19 @@ func licenceName(text string) string {
 		{"used to endorse or promote products", "BSD-3-Clause"},
 		{"Redistributions in binary form must reproduce", "BSD-2-Clause"},
 	} {
-		if strings.Contains(text, l.words) {
-			return l.name
+		if !strings.Contains(text, l.words) || slices.Contains(names, l.name) {
+			continue
 		}
+		if l.name == "BSD-2-Clause" && slices.Contains(names, "BSD-3-Clause") {
+			continue // the same words with one clause more
+		}
+		names = append(names, l.name)
 	}
-	return ""
+	return strings.Join(names, " AND ")
 }
+
+// noticeFile is a file name such as LICENSE.txt, SQLITE-LICENSE or NOTICE.
+var noticeFile = regexp.MustCompile(`(?i)(^|-)(licen[sc]e|copying|notice|patents)([.-]|$)`)
 
 // notices copies the licence and notice files of the modules that the packages link into a folder for each module.
 func notices(args []string) error {
@@ -134,9 +144,7 @@ func copyNotices(to, from string) error {
 		return err
 	}
 	for _, e := range entries {
-		base, _, _ := strings.Cut(strings.ToUpper(e.Name()), ".")
-		base, _, _ = strings.Cut(base, "-")
-		if e.IsDir() || !slices.Contains([]string{"LICENSE", "LICENCE", "COPYING", "NOTICE", "PATENTS"}, base) {
+		if e.IsDir() || !noticeFile.MatchString(e.Name()) {
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(from, e.Name()))
