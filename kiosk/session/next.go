@@ -99,11 +99,12 @@ func (s Session) Next(e Event) (Session, error) {
 
 // rule finds the row of the table, and checks what every event of its sender must carry.
 func (s Session) rule(e Event) (Rule, error) {
-	i := slices.IndexFunc(Table(), func(r Rule) bool { return r.From == s.State && r.On == e.Kind })
+	table := Table()
+	i := slices.IndexFunc(table, func(r Rule) bool { return r.From == s.State && r.On == e.Kind })
 	if i < 0 {
 		return Rule{}, ErrOutOfPlace
 	}
-	r := Table()[i]
+	r := table[i]
 	switch {
 	case !slices.Contains(r.By, e.By):
 		return Rule{}, fmt.Errorf("%w: it is not theirs to say", ErrOutOfPlace)
