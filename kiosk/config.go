@@ -16,7 +16,7 @@ import (
 	"github.com/knadh/koanf/v2"
 )
 
-// Config is a station's configuration: a YAML file, overridden by LOKET_ variables of the same names in capitals.
+// Config is a station's configuration: a YAML file, overridden by LOKET_KIOSKD_ variables of the same names in capitals.
 type Config struct {
 	Data        string   `koanf:"data"`        // folder for outbox and journal
 	Socket      string   `koanf:"socket"`      // UNIX socket for screen and technicians
@@ -54,8 +54,8 @@ func LoadConfig(path string) (Config, error) {
 	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
 		return Config{}, fmt.Errorf("reading the configuration %s: %w", path, err)
 	}
-	if err := k.Load(env.Provider(".", env.Opt{Prefix: "LOKET_", TransformFunc: fromEnv}), nil); err != nil {
-		return Config{}, fmt.Errorf("reading LOKET_ variables: %w", err)
+	if err := k.Load(env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: fromEnv}), nil); err != nil {
+		return Config{}, fmt.Errorf("reading %s variables: %w", envPrefix, err)
 	}
 	c := defaults()
 	if err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{Tag: "koanf"}); err != nil {
@@ -68,12 +68,10 @@ func LoadConfig(path string) (Config, error) {
 }
 
 func fromEnv(name, value string) (string, any) {
-	key := strings.ToLower(strings.TrimPrefix(name, "LOKET_"))
-	if !known(key) {
-		return "", nil // kioskctl's and the tests' own variables share the prefix
-	}
-	return key, value
+	return strings.ToLower(strings.TrimPrefix(name, envPrefix)), value
 }
+
+const envPrefix = "LOKET_KIOSKD_"
 
 // keys lists what a configuration may hold: the tags of [Config].
 func keys() []string {

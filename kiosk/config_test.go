@@ -42,7 +42,7 @@ func TestAConfigurationHasSensibleDefaults(t *testing.T) {
 }
 
 func TestTheEnvironmentOverridesTheFile(t *testing.T) {
-	t.Setenv("LOKET_POLICY", "nl-residence-permit")
+	t.Setenv("LOKET_KIOSKD_POLICY", "nl-residence-permit")
 	t.Setenv("LOKET_FIXTURES", "/elsewhere")
 	c, err := LoadConfig(configured(t, "policy: other"))
 	if err != nil || c.Policy != "nl-residence-permit" {

@@ -312,6 +312,10 @@ func (t Ticket) Decide(a Act, now time.Time) (Ticket, error) {
 	return next, nil
 }
 
+// OneRecordIn is the time in which a second record for one person and service is a conflict. After six months a new
+// application takes new biometrics.
+const OneRecordIn = 180 * 24 * time.Hour
+
 // Clash is two records where one should be, kept until staff resolve it.
 type Clash struct {
 	ID      int64

@@ -25,7 +25,7 @@ const (
 
 // Time limits.
 const (
-	answerLimit   = time.Second            // of an exchange
+	answerLimit   = 2 * time.Second        // of an exchange
 	selfTestLimit = 10 * time.Second       // of that with SELF-TEST
 	quitLimit     = 150 * time.Millisecond // of putting the scanner to rest after a capture that did not end well
 )

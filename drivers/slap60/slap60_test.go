@@ -45,7 +45,7 @@ func reference(p sim.Presentation) drivers.Image {
 }
 
 func TestDriverPassesTheSuite(t *testing.T) {
-	const width, height = 1024, 1030 // more than one part to fetch
+	const width, height = 640, 840 // more than one part to fetch
 	hand := twoFingers(width, height)
 	driverstest.Run(t, driverstest.Config{
 		Driver: Driver(),

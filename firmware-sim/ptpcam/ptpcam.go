@@ -69,7 +69,6 @@ func New(o Options) *Device {
 	if o.Now == nil {
 		d.core.now = time.Now
 	}
-	d.core.show(Scene{})
 	return d
 }
 

@@ -405,8 +405,10 @@ func TestACommandMayComeInParts(t *testing.T) {
 func FuzzGadget(f *testing.F) {
 	f.Add(unhex(f, "10 10000000 0100 0210 00000000 01000000 0c 0c000000 0100 0e10 01000000"))
 	f.Add(unhex(f, "0c 0c000000 0100 0110 01000000 81 06 4000"))
+	scene := Scene{Still: grey(f, 1), Frames: [][]byte{grey(f, 2)}}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d := New(Options{Rate: 1e6, Exposure: time.Nanosecond})
+		d.Show(scene)
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		buf := make([]byte, 4096)

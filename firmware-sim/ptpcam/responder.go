@@ -52,8 +52,9 @@ type responder struct {
 	interval time.Duration // between live view frames
 	now      func() time.Time
 
-	still      picture
+	photograph picture
 	frames     []picture
+	unlit      picture // made when it is first needed
 	session    uint32 // 0 for none
 	photos     []photo
 	lastHandle uint32
@@ -326,11 +327,11 @@ func (r *responder) initiateCapture(q request) answer {
 		return say(rcSpecificationByFormat)
 	case r.pending != nil:
 		return say(rcDeviceBusy)
-	case len(r.photos) >= maxObjects || r.stored()+len(r.still.jpeg) > storeCapacity:
+	case len(r.photos) >= maxObjects || r.stored()+len(r.still().jpeg) > storeCapacity:
 		return say(rcStoreFull)
 	}
 	r.lastHandle++
-	p := photo{picture: r.still, handle: r.lastHandle, name: fmt.Sprintf("LOK_%04d.JPG", r.lastHandle), taken: r.now()}
+	p := photo{picture: r.still(), handle: r.lastHandle, name: fmt.Sprintf("LOK_%04d.JPG", r.lastHandle), taken: r.now()}
 	r.pending = &exposing{at: p.taken.Add(r.exposure), transaction: q.transaction, photo: p}
 	return say(rcOK)
 }
@@ -384,7 +385,7 @@ func (r *responder) propValue(q request) answer {
 }
 
 func (r *responder) imageSize() string {
-	return fmt.Sprintf("%dx%d", r.still.width, r.still.height)
+	return fmt.Sprintf("%dx%d", r.still().width, r.still().height)
 }
 
 func (r *responder) deviceReady(request) answer {
@@ -416,7 +417,7 @@ func (r *responder) liveViewImage(request) answer {
 	}
 	tick := max(int64(r.now().Sub(r.liveSince)/r.interval), r.lastTick+1)
 	r.lastTick = tick
-	frame := r.frames[tick%int64(len(r.frames))]
+	frame := r.frame(tick)
 	head := make([]byte, liveHeader)
 	binary.BigEndian.PutUint16(head, uint16(frame.width))
 	binary.BigEndian.PutUint16(head[2:], uint16(frame.height))
@@ -425,22 +426,39 @@ func (r *responder) liveViewImage(request) answer {
 	return a
 }
 
-// show puts a scene before the lens; what it lacks is dark.
+// show puts a scene before the lens.
 func (r *responder) show(s Scene) {
-	r.still, r.frames = measure(s.Still), nil
+	r.photograph, r.frames = picture{}, nil
+	if len(s.Still) > 0 {
+		r.photograph = measure(s.Still)
+	}
 	for _, f := range s.Frames {
 		r.frames = append(r.frames, measure(f))
 	}
-	if len(s.Still) > 0 && len(s.Frames) > 0 {
-		return
+}
+
+// still is what a photograph would show.
+func (r *responder) still() picture {
+	if r.photograph.jpeg == nil {
+		r.photograph = r.night()
 	}
-	dark := measure(dark())
-	if len(s.Still) == 0 {
-		r.still = dark
+	return r.photograph
+}
+
+// frame is what the live view shows at a tick.
+func (r *responder) frame(tick int64) picture {
+	if len(r.frames) == 0 {
+		r.frames = []picture{r.night()}
 	}
-	if len(s.Frames) == 0 {
-		r.frames = []picture{dark}
+	return r.frames[tick%int64(len(r.frames))]
+}
+
+// night is what a camera sees that was shown nothing.
+func (r *responder) night() picture {
+	if r.unlit.jpeg == nil {
+		r.unlit = measure(dark())
 	}
+	return r.unlit
 }
 
 // dark is an evenly dark picture.

@@ -104,6 +104,9 @@ func (d *Device) guide(p []byte) (status, []byte) {
 		return statusBadArgument, nil
 	}
 	d.lamps, d.tone = g.lamps, g.tone
+	if g.tone == ToneTryAgain {
+		d.again++
+	}
 	return statusOK, nil
 }
 

@@ -68,6 +68,7 @@ type Guidance struct {
 	Lift   bool     // the fingers on the glass should leave it
 	Lamps  [10]Lamp // by finger, in the order of Wanted
 	Tone   Tone
+	Again  uint32 // how often the loudspeaker has said: try again
 }
 
 // Fingers lists the wanted fingers as positions, 1 (right thumb) to 10 (left little finger).
@@ -85,6 +86,7 @@ func (g Guidance) Fingers() []uint8 {
 type Device struct {
 	opt     Options
 	started time.Time
+	empty   *image.Gray // the glass with nothing on it; not changed
 
 	mu       sync.Mutex
 	glass    *image.Gray // what the sensor sees; not changed once it is here
@@ -97,6 +99,7 @@ type Device struct {
 	capture capture
 	lamps   [10]Lamp
 	tone    Tone
+	again   uint32
 
 	told    Guidance
 	changed chan struct{}
@@ -112,14 +115,15 @@ func New(opt Options) *Device {
 	opt.Height = min(max(cmp.Or(opt.Height, 1500), 64), 4096)
 	d := &Device{opt: opt, started: time.Now(), changed: make(chan struct{})}
 	d.link.ready, d.link.event = make(chan struct{}, 1), make(chan struct{}, 1)
-	d.glass = d.clean()
+	d.empty = blank(opt.Width, opt.Height)
+	d.glass = d.empty
 	d.resync()
 	return d
 }
 
-// clean is a glass that nothing lies on.
-func (d *Device) clean() *image.Gray {
-	m := image.NewGray(image.Rect(0, 0, d.opt.Width, d.opt.Height))
+// blank is a picture of a glass that nothing lies on.
+func blank(width, height int) *image.Gray {
+	m := image.NewGray(image.Rect(0, 0, width, height))
 	for i := range m.Pix {
 		m.Pix[i] = 255
 	}
@@ -128,7 +132,8 @@ func (d *Device) clean() *image.Gray {
 
 // Present puts fingers on the glass, in place of those that lie there. The image is copied.
 func (d *Device) Present(p Presentation) {
-	glass := d.clean()
+	glass := image.NewGray(d.empty.Rect)
+	copy(glass.Pix, d.empty.Pix)
 	contacts := slices.Clone(p.Fingers)
 	if p.Image != nil {
 		from := p.Image.Bounds()
@@ -144,7 +149,7 @@ func (d *Device) Present(p Presentation) {
 }
 
 // Lift takes all fingers off the glass.
-func (d *Device) Lift() { d.put(d.clean(), nil) }
+func (d *Device) Lift() { d.put(d.empty, nil) }
 
 // seen is what the scanner finds of contacts: ten at most, on the glass, from left to right.
 func seen(contacts []Contact, glass image.Rectangle) []Contact {
@@ -200,7 +205,7 @@ func (d *Device) Changed() <-chan struct{} {
 // tell works out the guidance. The mutex is held.
 func (d *Device) tell() {
 	c := &d.capture
-	g := Guidance{Lamps: d.lamps, Tone: d.tone, Wanted: c.mask}
+	g := Guidance{Lamps: d.lamps, Tone: d.tone, Again: d.again, Wanted: c.mask}
 	g.Armed = c.state == stateArmed || c.state == stateSettling || c.state == stateLift
 	g.Lift = len(d.contacts) > 0 && (d.taken || c.state == stateCaptured)
 	if g != d.told {

@@ -18,7 +18,7 @@ import (
 )
 
 // maxOut is how many messages wait for a station that reads slowly. One more, and its line is closed.
-const maxOut = 64
+const maxOut = 2 * maxCommands
 
 // What callers of [Hub.Send] branch on.
 var (
@@ -39,6 +39,7 @@ type Hub struct {
 
 	mu       sync.Mutex
 	stations map[string]*seat
+	lines    map[*upline]bool
 	closed   bool
 	work     sync.WaitGroup
 }
@@ -111,7 +112,10 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, peer identity.Peer) 
 		return
 	}
 	up := &upline{line: newLine(conn), out: make(chan Down, maxOut)}
-	defer up.close()
+	if !h.open(up) {
+		return
+	}
+	defer h.shut(up)
 	h.log().Info("line is up", "station", peer.Name)
 	err = h.run(r.Context(), up, peer)
 	h.log().Info("line is down", "station", peer.Name, "err", err)
@@ -125,6 +129,28 @@ func (h *Hub) enter() bool {
 	}
 	h.work.Add(1)
 	return true
+}
+
+// open notes a line, so that Close finds it.
+func (h *Hub) open(up *upline) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		up.close()
+		return false
+	}
+	if h.lines == nil {
+		h.lines = map[*upline]bool{}
+	}
+	h.lines[up] = true
+	return true
+}
+
+func (h *Hub) shut(up *upline) {
+	up.close()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.lines, up)
 }
 
 // run takes the station's hello, then writes and reads until the line breaks.
@@ -403,11 +429,8 @@ func (h *Hub) Stations() []StationState {
 func (h *Hub) Close() {
 	h.mu.Lock()
 	h.closed = true
-	for _, s := range h.stations {
-		if s.up != nil {
-			_ = s.up.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseGoingAway, ""), time.Now().Add(time.Second))
-			s.up.close()
-		}
+	for up := range h.lines {
+		up.close()
 	}
 	h.mu.Unlock()
 	h.work.Wait()
