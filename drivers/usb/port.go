@@ -20,6 +20,21 @@ const (
 	RequestSetInterface     uint8 = 11
 )
 
+// SetConfiguration is the request that chooses a configuration by its value.
+func SetConfiguration(value uint8) Setup {
+	return Setup{Request: RequestSetConfiguration, Value: uint16(value)}
+}
+
+// SetInterface is the request that chooses an alternate setting of an interface.
+func SetInterface(iface, alt uint8) Setup {
+	return Setup{RequestType: 0x01, Request: RequestSetInterface, Value: uint16(alt), Index: uint16(iface)}
+}
+
+// ClearHalt is the request that ends the halt of an endpoint.
+func ClearHalt(endpoint uint8) Setup {
+	return Setup{RequestType: 0x02, Request: RequestClearFeature, Index: uint16(endpoint)}
+}
+
 // languageUS is the one language of the strings that a [Port] gives.
 const languageUS = 0x0409
 

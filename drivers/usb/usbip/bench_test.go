@@ -1,4 +1,4 @@
-package usbip_test
+package usbip
 
 import (
 	"io"
@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"loket/drivers/usb"
-	"loket/drivers/usb/usbip"
 	"loket/drivers/usb/usbtest"
 )
 
@@ -55,13 +53,8 @@ func bareCopy(b *testing.B) float64 {
 
 // benchBulk moves blocks over an endpoint with so many transfers in flight, and reports the rate and its ratio to a bare copy.
 func benchBulk(b *testing.B, endpoint uint8, flight int) {
-	_, addr := serve(b, usbtest.NewEcho("BENCH"))
-	bus := &usbip.Bus{Addr: addr}
-	dev, err := bus.Open(b.Context(), usb.Identity{Vendor: 0x1209, Product: 0xec0e, Serial: "BENCH"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer dev.Close()
+	_, addr := serve(b, usbtest.NewEcho("E1"))
+	dev := openEcho(b, &Bus{Addr: addr})
 	if err := dev.Claim(1, 1); err != nil {
 		b.Fatal(err)
 	}
@@ -97,16 +90,8 @@ func BenchmarkBulkInFlight4(b *testing.B)  { benchBulk(b, usbtest.EchoSource, 4)
 func BenchmarkBulkOutFlight4(b *testing.B) { benchBulk(b, usbtest.EchoSink, 4) }
 
 func BenchmarkSmallEcho(b *testing.B) {
-	_, addr := serve(b, usbtest.NewEcho("BENCH"))
-	bus := &usbip.Bus{Addr: addr}
-	dev, err := bus.Open(b.Context(), usb.Identity{Vendor: 0x1209, Product: 0xec0e, Serial: "BENCH"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer dev.Close()
-	if err := dev.Claim(0, 0); err != nil {
-		b.Fatal(err)
-	}
+	_, addr := serve(b, usbtest.NewEcho("E1"))
+	dev := openEcho(b, &Bus{Addr: addr})
 	buf := make([]byte, 512)
 	for b.Loop() {
 		if _, err := dev.Transfer(b.Context(), usbtest.EchoOut, buf[:16]); err != nil {

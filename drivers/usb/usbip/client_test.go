@@ -300,16 +300,8 @@ func TestStringsAreReadOnceAndNeverFromADeviceInUse(t *testing.T) {
 	if err := s.Export("3-1.4", e); err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx, ln) }()
-	defer func() { cancel(); <-served }()
-
-	owner, watcher := &Bus{Addr: ln.Addr().String()}, &Bus{Addr: ln.Addr().String()}
+	ctx, addr := t.Context(), listen(t, s)
+	owner, watcher := &Bus{Addr: addr}, &Bus{Addr: addr}
 	dev, err := owner.Open(ctx, echoID)
 	if err != nil {
 		t.Fatal(err)
@@ -359,15 +351,7 @@ func TestTheUsbipToolListsTheDevices(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx, ln) }()
-	defer func() { cancel(); <-served }()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	_, port, _ := net.SplitHostPort(listen(t, s))
 	out, err := exec.CommandContext(t.Context(), tool, "--tcp-port", port, "list", "-r", "127.0.0.1").CombinedOutput()
 	if err != nil {
 		t.Fatalf("usbip: %v\n%s", err, out)

@@ -85,21 +85,18 @@ func (d *device) Claim(iface, alt uint8) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), defaultTimeout)
 	defer cancel()
-	s := usb.Setup{RequestType: 1, Request: usb.RequestSetInterface, Value: uint16(alt), Index: uint16(iface)}
-	_, err = d.Control(ctx, s, nil)
+	_, err = d.Control(ctx, usb.SetInterface(iface, alt), nil)
 	return err
 }
 
 func (d *device) configure(ctx context.Context) error {
-	s := usb.Setup{Request: usb.RequestSetConfiguration, Value: uint16(d.claims.Layout.Configuration)}
-	_, err := d.Control(ctx, s, nil)
+	_, err := d.Control(ctx, usb.SetConfiguration(d.claims.Layout.Configuration), nil)
 	return err
 }
 
 // ClearHalt clears a stalled endpoint.
 func (d *device) ClearHalt(ctx context.Context, endpoint uint8) error {
-	s := usb.Setup{RequestType: 2, Request: usb.RequestClearFeature, Index: uint16(endpoint)}
-	_, err := d.Control(ctx, s, nil)
+	_, err := d.Control(ctx, usb.ClearHalt(endpoint), nil)
 	return err
 }
 

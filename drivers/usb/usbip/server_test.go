@@ -27,28 +27,12 @@ type importer struct {
 // dialEcho serves an echo gadget and imports it.
 func dialEcho(t *testing.T, g usb.Gadget) *importer {
 	t.Helper()
-	s := NewServer(nil)
-	if err := s.Export("1-1", g); err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	_, addr := serve(t, g)
+	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx, ln) }()
-	conn, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		conn.Close()
-		cancel()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	rec, err := importDevice(conn, "1-1")
 	if err != nil {

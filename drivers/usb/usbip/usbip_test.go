@@ -1,4 +1,4 @@
-package usbip_test
+package usbip
 
 import (
 	"context"
@@ -6,14 +6,13 @@ import (
 	"testing"
 
 	"loket/drivers/usb"
-	"loket/drivers/usb/usbip"
 	"loket/drivers/usb/usbtest"
 )
 
 // serve exports gadgets on a free loopback port, as 1-1, 1-2 and so on, until the test ends.
-func serve(t testing.TB, gadgets ...usb.Gadget) (*usbip.Server, string) {
+func serve(t testing.TB, gadgets ...usb.Gadget) (*Server, string) {
 	t.Helper()
-	s := usbip.NewServer(nil)
+	s := NewServer(nil)
 	for i, g := range gadgets {
 		if err := s.Export("1-"+string(rune('1'+i)), g); err != nil {
 			t.Fatal(err)
@@ -22,7 +21,7 @@ func serve(t testing.TB, gadgets ...usb.Gadget) (*usbip.Server, string) {
 	return s, listen(t, s)
 }
 
-func listen(t testing.TB, s *usbip.Server) string {
+func listen(t testing.TB, s *Server) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -44,7 +43,7 @@ func TestTheClientKeepsTheContractOfABus(t *testing.T) {
 	usbtest.Suite(t, func(t *testing.T, e *usbtest.Echo) usbtest.Rig {
 		s, addr := serve(t, e)
 		return usbtest.Rig{
-			Bus: &usbip.Bus{Addr: addr}, Other: &usbip.Bus{Addr: addr},
+			Bus: &Bus{Addr: addr}, Other: &Bus{Addr: addr},
 			Unplug: func() {
 				if err := s.Unexport("1-1"); err != nil {
 					t.Error(err)

@@ -141,8 +141,7 @@ func newDevice(b *Bus, s *slot) *device {
 }
 
 func (d *device) configure(ctx context.Context) error {
-	s := usb.Setup{Request: usb.RequestSetConfiguration, Value: uint16(d.claims.Layout.Configuration)}
-	_, err := d.slot.port.Control(ctx, s, nil)
+	_, err := d.slot.port.Control(ctx, usb.SetConfiguration(d.claims.Layout.Configuration), nil)
 	return err
 }
 
@@ -157,8 +156,7 @@ func (d *device) Claim(iface, alt uint8) error {
 	if err != nil || !tell {
 		return err
 	}
-	s := usb.Setup{RequestType: 1, Request: usb.RequestSetInterface, Value: uint16(alt), Index: uint16(iface)}
-	_, err = d.Control(d.ctx, s, nil)
+	_, err = d.Control(d.ctx, usb.SetInterface(iface, alt), nil)
 	return err
 }
 
@@ -178,8 +176,7 @@ func (d *device) Transfer(ctx context.Context, endpoint uint8, data []byte) (int
 
 // ClearHalt clears a stalled endpoint.
 func (d *device) ClearHalt(ctx context.Context, endpoint uint8) error {
-	s := usb.Setup{RequestType: 2, Request: usb.RequestClearFeature, Index: uint16(endpoint)}
-	_, err := d.Control(ctx, s, nil)
+	_, err := d.Control(ctx, usb.ClearHalt(endpoint), nil)
 	return err
 }
 
