@@ -275,7 +275,7 @@ func TestQuirks(t *testing.T) {
 
 // TestWholePackets: containers that end with a whole packet or a whole buffer are followed by a zero-length packet.
 func TestWholePackets(t *testing.T) {
-	base := picture(t, 160, 120, 5)
+	base := picture(160, 120, 5)
 	synctest.Test(t, func(t *testing.T) {
 		d := ptpcam.New(ptpcam.Options{})
 		cam := open(t, usbtest.Attach(d))
@@ -408,7 +408,7 @@ func leave(t *testing.T, d *ptpcam.Device) {
 // not be taken for the next one.
 func TestCancelDuringTheExposure(t *testing.T) {
 	first, second := scene(t), scene(t)
-	second.Still = picture(t, 640, 480, 9)
+	second.Still = picture(640, 480, 9)
 	synctest.Test(t, func(t *testing.T) {
 		d := ptpcam.New(ptpcam.Options{Exposure: 700 * time.Millisecond})
 		d.Show(first)

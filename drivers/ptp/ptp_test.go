@@ -9,6 +9,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,8 +23,7 @@ import (
 )
 
 // picture makes a JPEG with detail in it.
-func picture(t testing.TB, width, height int, seed uint64) []byte {
-	t.Helper()
+func picture(width, height int, seed uint64) []byte {
 	r := rand.New(rand.NewPCG(seed, 1))
 	m := image.NewRGBA(image.Rect(0, 0, width, height))
 	for y := range height {
@@ -34,16 +34,26 @@ func picture(t testing.TB, width, height int, seed uint64) []byte {
 	}
 	var b bytes.Buffer
 	if err := jpeg.Encode(&b, m, nil); err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return b.Bytes()
 }
 
-func scene(t testing.TB) ptpcam.Scene {
+// pictures are made once: a still and three live view frames.
+var pictures = sync.OnceValue(func() ptpcam.Scene {
 	return ptpcam.Scene{
-		Still:  picture(t, 800, 600, 1),
-		Frames: [][]byte{picture(t, 1280, 720, 2), picture(t, 1280, 720, 3), picture(t, 1280, 720, 4)},
+		Still:  picture(800, 600, 1),
+		Frames: [][]byte{picture(1280, 720, 2), picture(1280, 720, 3), picture(1280, 720, 4)},
 	}
+})
+
+func scene(t testing.TB) ptpcam.Scene {
+	t.Helper()
+	s := pictures()
+	if len(s.Still) == 0 || len(s.Frames) != 3 {
+		t.Fatal("no pictures")
+	}
+	return s
 }
 
 func camera(s ptpcam.Scene) *ptpcam.Device {

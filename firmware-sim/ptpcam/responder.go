@@ -55,7 +55,7 @@ type responder struct {
 	photograph picture
 	frames     []picture
 	unlit      picture // made when it is first needed
-	session    uint32 // 0 for none
+	session    uint32  // 0 for none
 	photos     []photo
 	lastHandle uint32
 	pending    *exposing
