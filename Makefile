@@ -49,10 +49,10 @@ run: build ## the same system left running, with what to do printed; ctrl-c ends
 	bin/loket-demo run --bin bin --out run/live
 
 .PHONY: test
-test: go ## go vet and all tests; prints what was skipped and why, the counts last
+test: house ## go vet and all tests; prints what was skipped and why, the counts last
 	@.ci/need $(WITNESSES)
 	@status=0; go vet ./... ./.ci/house || status=1; \
-	  go run ./.ci/house test -vet=off -count=1 -p 2 -timeout 10m $(TESTFLAGS) ./... ./.ci/house || status=1; exit $$status
+	  build/house test -vet=off -count=1 -p 2 -timeout 10m $(TESTFLAGS) ./... ./.ci/house || status=1; exit $$status
 
 .PHONY: check
 check: go ## the rules of the tree: format, vet, staticcheck, imports, no cgo, go.mod tidy, scripts
@@ -74,12 +74,12 @@ build: go ## all programs into bin/, stock age among them
 	$(BUILD) -o bin/loket-demo ./firmware-sim/demo
 
 .PHONY: bench
-bench: build ## all benchmarks, then one table: goal, measured, met or missed by how much
+bench: build house ## all benchmarks, then one table: goal, measured, met or missed by how much
 	@mkdir -p build
 	go test -run '^$$' -bench . -p 1 $(BENCHFLAGS) ./... | tee build/bench.txt
 	bin/loket-demo measure --bin bin --out run/measure | tee -a build/bench.txt
 	@echo
-	@go run ./.ci/house bench docs/performance.md <build/bench.txt
+	@build/house bench docs/performance.md <build/bench.txt
 
 .PHONY: torture
 torture: go ## kills every process at every failpoint, then at random, and compares from outside
@@ -93,23 +93,28 @@ fuzz: go ## every fuzz target for a few seconds (FUZZTIME=5s)
 	@.ci/fuzz $(FUZZTIME)
 
 .PHONY: race
-race: ## all tests under the race detector (needs gcc)
-	@CGO_ENABLED=1 go run ./.ci/house test -race -vet=off -count=1 -p 2 -timeout 20m $(TESTFLAGS) ./... ./.ci/house
+race: house ## all tests under the race detector (needs gcc)
+	@CGO_ENABLED=1 build/house test -race -vet=off -count=1 -p 2 -timeout 20m $(TESTFLAGS) ./... ./.ci/house
 
 .PHONY: generate
-generate: go ## writes again what is generated: queries, API code, diagrams, docs/licences.md
+generate: house ## writes again what is generated: queries, API code, diagrams, docs/licences.md
 	go generate ./...
 	@mkdir -p build
-	go run ./.ci/house licences ./... $(AGE) >build/licences.md
+	build/house licences ./... $(AGE) >build/licences.md
 	mv build/licences.md docs/licences.md
 
 .PHONY: notices
-notices: go ## the licence files of everything that is linked in, into build/notices/
-	go run ./.ci/house notices build/notices ./... $(AGE)
+notices: house ## the licence files of everything that is linked in, into build/notices/
+	build/house notices build/notices ./... $(AGE)
 
 .PHONY: clean
 clean: ## removes bin/, run/ and build/
 	rm -rf bin run build
+
+# Reads what the go command prints: see .ci/house.
+.PHONY: house
+house: go
+	@go build -o build/house ./.ci/house
 
 # Go itself is the one thing that can't be installed from Debian 12.
 .PHONY: go
