@@ -22,14 +22,12 @@ ifneq ($(LOKET_FIXTURES),)
 export LOKET_FIXTURES
 endif
 
-# The go command stamps programs with the version that git knows, and fails where git refuses the tree (another owner).
-ifneq ($(shell git status --porcelain >/dev/null 2>&1 && echo yes),yes)
-export GOFLAGS := $(GOFLAGS) -buildvcs=false
-endif
+# Programs are stamped with the version that git knows, but where git refuses the tree (another owner) it would be an error.
+STAMP := -buildvcs=$(if $(shell git status --porcelain 2>/dev/null && echo yes),true,false)
 
 AGE := filippo.io/age/cmd/age filippo.io/age/cmd/age-keygen
 MAINS := ./kiosk/cmd/... ./queue/cmd/... ./firmware-sim
-BUILD := go build -trimpath
+BUILD := go build -trimpath $(STAMP)
 
 # What tests call upon as foreign witnesses; each test that finds its witness missing skips and says so.
 WITNESSES := openssl strace usbip python3-opencv opencv-data
@@ -60,7 +58,7 @@ check: go ## the rules of the tree: format, vet, staticcheck, imports, no cgo, g
 	  if [ -n "$$unformatted" ]; then echo "not formatted (hint: gofmt -w): $$unformatted"; exit 1; fi
 	go vet ./... ./.ci/house
 	go tool staticcheck ./... ./.ci/house
-	CGO_ENABLED=0 go build ./...
+	CGO_ENABLED=0 go build -buildvcs=false ./...
 	go vet -tags failpoints ./...
 	go mod tidy -diff
 	go test -count=1 ./docs
@@ -114,7 +112,7 @@ clean: ## removes bin/, run/ and build/
 # Reads what the go command prints: see .ci/house.
 .PHONY: house
 house: go
-	@go build -o build/house ./.ci/house
+	@go build -buildvcs=false -o build/house ./.ci/house
 
 # Go itself is the one thing that can't be installed from Debian 12.
 .PHONY: go

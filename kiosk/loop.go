@@ -11,6 +11,7 @@ import (
 	"loket/drivers"
 	"loket/kiosk/api"
 	"loket/kiosk/biometric"
+	"loket/kiosk/failpoint"
 	"loket/kiosk/journal"
 	"loket/kiosk/session"
 	"loket/queue/station"
@@ -77,6 +78,7 @@ func (d *Daemon) step(next session.Session) {
 // enter starts what the current state does.
 func (d *Daemon) enter() {
 	s := d.cur.session
+	failpoint.Hit("session." + string(s.State))
 	if !s.Live() {
 		d.finish()
 		return
@@ -106,6 +108,7 @@ func (d *Daemon) finish() {
 	if err := d.journal.EndSession(s.ID, end, now); err != nil {
 		d.log.Error("writing the journal", "err", err) // the next start finds the session open and reports it
 	}
+	failpoint.Hit("session.journalled")
 	d.lastEnd = &api.End{Session: s.ID, Ticket: s.Ticket, End: string(s.End), Record: s.Record, At: now}
 	d.cur = nil
 	d.kickReports()

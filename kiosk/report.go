@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"loket/kiosk/failpoint"
 	"loket/kiosk/journal"
 	"loket/kiosk/session"
 	"loket/queue"
@@ -121,6 +122,7 @@ func (d *Daemon) tell(ctx context.Context, r journal.Report) error {
 	default:
 		d.log.Info("reported", "session", r.Session, "ticket", r.Ticket, "end", r.Kind, "effect", effect.Effect)
 	}
+	failpoint.Hit("report.answered")
 	return d.journal.MarkReported(r.Session, d.now())
 }
 

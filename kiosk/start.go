@@ -8,6 +8,7 @@ import (
 
 	"loket/drivers"
 	"loket/kiosk/api"
+	"loket/kiosk/failpoint"
 	"loket/kiosk/journal"
 	"loket/kiosk/plan"
 	"loket/kiosk/session"
@@ -95,12 +96,14 @@ func refused(err error) error {
 
 // begin makes a plan for the ticket's person and starts the session. The journal knows of it before the queue does.
 func (d *Daemon) begin(ctx context.Context, t station.Ticket, state session.State) error {
+	failpoint.Hit("start.answered")
 	now := d.now()
 	id := queue.NewID("se")
 	if err := d.journal.BeginSession(id, t.ID, t.Attempt, now); err != nil {
 		d.distrust(err)
 		return fmt.Errorf("starting the session: %w", err)
 	}
+	failpoint.Hit("start.journalled")
 	s, err := d.planned(t, state, id, now)
 	if err != nil {
 		d.giveUp(id, string(session.Cancelled))
@@ -111,6 +114,7 @@ func (d *Daemon) begin(ctx context.Context, t station.Ticket, state session.Stat
 		d.giveUp(id, endLost)
 		return refused(err)
 	}
+	failpoint.Hit("start.reported")
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.cur = &running{session: s, ticket: t, stop: func() {}, devices: map[string]drivers.Info{}}

@@ -93,11 +93,12 @@ func (b *bench) open() drivers.Device {
 	if !b.cfg.Driver.Match(info) {
 		b.Fatalf("the driver does not know its device: %+v", info)
 	}
-	raw, err := b.plug.bus.Open(b.Context(), info.Identity())
+	bus := usbtest.Fault(b.plug.bus, 0, "")
+	raw, err := bus.Open(b.Context(), info.Identity())
 	if err != nil {
 		b.Fatalf("opening on the bus: %v", err)
 	}
-	b.breaker = newBreaker(raw)
+	b.breaker = newBreaker(raw, bus)
 	dev, err := b.cfg.Driver.Open(b.Context(), b.breaker)
 	if err != nil {
 		b.Fatalf("opening: %v", err)

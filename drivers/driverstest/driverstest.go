@@ -274,7 +274,7 @@ func allowed(kind trouble, did, in, noChecksum bool) []string {
 		return []string{verdict, good}
 	case kind == garbled && noChecksum:
 		return []string{verdict, good, "hung", "another image", "try again"}
-	case (kind == short || kind == garbled) && !in: // the device may well refuse to answer such a command
+	case (kind == short || kind == long || kind == garbled) && !in: // the device may well refuse to answer such a command
 		return []string{verdict, good, "hung"}
 	case kind == short && noChecksum:
 		return []string{verdict, "hung"}

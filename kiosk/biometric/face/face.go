@@ -65,7 +65,8 @@ func (Basic) Analyse(data []byte, want Want) (Report, error) {
 	r := Report{Width: size.X, Height: size.Y, Meets: size.X >= want.MinWidth && size.Y >= want.MinHeight}
 	m := measure(img)
 	m[MeasureRatio] = float64(3*size.X*size.Y) / float64(len(data))
-	score := 10 + 30*exposure(m) + 20*ramp(m[MeasureContrast], 5, 25) + 25*ramp(m[MeasureSharpness], 3, 12) + 15*ramp(m[MeasureColour], 1, 4)
+	score := 15 + 25*ramp(m[MeasureContrast], 5, 25) + 45*ramp(m[MeasureSharpness], 2, 10) + 15*ramp(m[MeasureColour], 1, 4)
+	score *= 0.3 + 0.7*exposure(m)
 	r.Quality = biometric.Quality{Score: int(math.Round(score)), Algorithm: Algorithm, Version: Version, Measures: m}
 	r.Hint = hint(m)
 	return r, nil
