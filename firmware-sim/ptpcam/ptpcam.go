@@ -14,10 +14,10 @@ import (
 	"loket/drivers/usb"
 )
 
-// What the camera says it is. The vendor id is that of pid.codes, for open hardware.
+// What the camera says it is. The numbers are of the test space of pid.codes.
 const (
 	Vendor  uint16 = 0x1209
-	Product uint16 = 0x5a61
+	Product uint16 = 0x0002
 
 	manufacturer = "Loket"
 	model        = "Portrait camera"
