@@ -49,7 +49,7 @@ const (
 )
 
 // troubles are the ways in which a transfer goes wrong, in the order in which they are tried.
-var troubles = []trouble{unplug, stall, dead, short, long, garbled, hang, cancel, shut}
+var troubles = []trouble{unplug, stall, dead, short, long, garbled, flip, hang, cancel, shut}
 
 // Run runs the suite.
 func Run(t *testing.T, cfg Config) {
@@ -268,13 +268,13 @@ func (b *bench) judge(kind trouble, did, in bool, img drivers.Image, err error) 
 func allowed(kind trouble, did, in, noChecksum bool) []string {
 	const good = "a good capture"
 	verdict := map[trouble]string{unplug: "unplugged", stall: "crashed", dead: "crashed", short: "crashed", long: "crashed",
-		garbled: "crashed", hang: "hung", cancel: "cancelled", shut: "unplugged"}[kind]
+		garbled: "crashed", flip: "crashed", hang: "hung", cancel: "cancelled", shut: "unplugged"}[kind]
 	switch {
 	case !did, kind == stall, kind == shut:
 		return []string{verdict, good}
-	case kind == garbled && noChecksum:
+	case (kind == garbled || kind == flip) && noChecksum:
 		return []string{verdict, good, "hung", "another image", "try again"}
-	case (kind == short || kind == long || kind == garbled) && !in: // the device may well refuse to answer such a command
+	case (kind == short || kind == long || kind == garbled || kind == flip) && !in: // the device may well refuse to answer such a command
 		return []string{verdict, good, "hung"}
 	case kind == short && noChecksum:
 		return []string{verdict, "hung"}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"loket/drivers/usb"
@@ -16,6 +17,7 @@ type trouble string
 const (
 	none   trouble = "nothing"
 	unplug trouble = "unplug"           // the device leaves the bus
+	flip   trouble = "flipped bit"      // one, in the middle of what comes through
 	dead   trouble = "stall that stays" // clearing the halt does not help
 	cancel trouble = "cancel"           // the caller's context ends
 	shut   trouble = "close"            // somebody closes the device
@@ -103,16 +105,17 @@ func (b *breaker) reached() {
 // Control runs a control transfer, broken where it is its turn.
 func (b *breaker) Control(ctx context.Context, s usb.Setup, data []byte) (int, error) {
 	what := fmt.Sprintf("control request %02x %02x", s.RequestType, s.Request)
-	return b.run(0, s.In(), what, func() (int, error) { return b.Device.Control(ctx, s, data) })
+	return b.run(0, s.In(), what, data, func(data []byte) (int, error) { return b.Device.Control(ctx, s, data) })
 }
 
 // Transfer runs a bulk or interrupt transfer, broken where it is its turn.
 func (b *breaker) Transfer(ctx context.Context, endpoint uint8, data []byte) (int, error) {
 	what := fmt.Sprintf("endpoint %02x", endpoint)
-	return b.run(endpoint, endpoint&0x80 != 0, what, func() (int, error) { return b.Device.Transfer(ctx, endpoint, data) })
+	in := endpoint&0x80 != 0
+	return b.run(endpoint, in, what, data, func(data []byte) (int, error) { return b.Device.Transfer(ctx, endpoint, data) })
 }
 
-func (b *breaker) run(endpoint uint8, in bool, what string, transfer func() (int, error)) (int, error) {
+func (b *breaker) run(endpoint uint8, in bool, what string, data []byte, transfer func([]byte) (int, error)) (int, error) {
 	kind := b.next(endpoint, in, what)
 	switch kind {
 	case unplug, cancel, shut:
@@ -122,11 +125,24 @@ func (b *breaker) run(endpoint uint8, in bool, what string, transfer func() (int
 		b.reached()
 		return 0, usb.ErrStall
 	}
-	n, err := transfer()
-	if kind.ofBus() && felt(kind, n, err) {
+	if kind == flip && !in {
+		data = slices.Clone(data)
+		flipBit(data)
+	}
+	n, err := transfer(data)
+	if (kind.ofBus() || kind == flip) && felt(kind, n, err) {
 		b.reached()
 	}
+	if kind == flip && in {
+		flipBit(data[:n])
+	}
 	return n, err
+}
+
+func flipBit(b []byte) {
+	if len(b) > 0 {
+		b[len(b)/2] ^= 0x10
+	}
 }
 
 // felt reports whether a driver that got this back can know of the trouble. It may give up a transfer that it no longer
