@@ -127,14 +127,13 @@ type FacePolicy struct {
 	Image     ImageLimits `json:"image"`
 }
 
-// ImageLimits bounds a photograph. Too small and too strongly compressed are judged, too large is mended by one re-encoding.
+// ImageLimits bounds a photograph. Too small is judged, too large is mended by one re-encoding.
 type ImageLimits struct {
 	MinWidth  int `json:"min_width"` // px
 	MinHeight int `json:"min_height"`
 	MaxWidth  int `json:"max_width"`
 	MaxHeight int `json:"max_height"`
 	MaxBytes  int `json:"max_bytes"`
-	MaxRatio  int `json:"max_ratio"` // 24-bit pixels to file
 }
 
 // FingerPolicy is the fingers' part of a policy.
