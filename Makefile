@@ -23,7 +23,7 @@ export LOKET_FIXTURES
 endif
 
 # Programs are stamped with the version that git knows, but where git refuses the tree (another owner) it would be an error.
-STAMP := -buildvcs=$(if $(shell git status --porcelain 2>/dev/null && echo yes),true,false)
+STAMP := -buildvcs=$(if $(shell git status >/dev/null 2>&1 && echo yes),true,false)
 
 AGE := filippo.io/age/cmd/age filippo.io/age/cmd/age-keygen
 MAINS := ./kiosk/cmd/... ./queue/cmd/... ./firmware-sim
