@@ -1,0 +1,233 @@
+// Package stage puts a whole centre on one machine: certificates, the queue, the central service, simulated devices and a
+// kiosk, each as its own process on loopback.
+//
+// The one idea: what a demonstration, a torture run or a benchmark drives are the programs that ship, unmodified, with nothing
+// between them but their own protocols.
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"loket/kiosk/api"
+	"loket/kiosk/identity"
+)
+
+// Options say what kind of centre to put up. Zero values give a demonstration with a cooperative subject.
+type Options struct {
+	Dir      string // everything the centre writes; made anew
+	Bin      string // where the programs are
+	Policy   string
+	Sim      []string            // further arguments of firmware-sim
+	Env      map[string][]string // further environment of a program, by its name
+	Wrap     map[string][]string // a command that runs a program, by its name: strace and its arguments
+	SimPort  int                 // USB/IP; any free port where zero
+	Reaction time.Duration       // of the simulated person; firmware-sim's own where zero
+}
+
+// Centre is a centre on one machine.
+type Centre struct {
+	Options
+	PKI     *PKI
+	Ports   Ports
+	Procs   map[string]*Process
+	Kiosk   *api.Client
+	Partner *http.Client // may put appointments
+
+	people int // references given out
+}
+
+// Ports are the loopback ports of a centre's processes.
+type Ports struct{ Queue, Central, USB, Control int }
+
+// The programs of a centre, in the order in which they start.
+const (
+	Central = "central"
+	Queued  = "queued"
+	Sim     = "firmware-sim"
+	Kioskd  = "kioskd"
+)
+
+// StationName is the name of the one kiosk.
+const StationName = "kiosk-01"
+
+// New prepares folders, keys and configurations. Nothing runs yet.
+func New(o Options) (*Centre, error) {
+	if err := emptied(o.Dir); err != nil {
+		return nil, err
+	}
+	c := &Centre{Options: o, Procs: map[string]*Process{}}
+	for _, step := range []func() error{c.folders, c.keys, c.ports, c.configure} {
+		if err := step(); err != nil {
+			return nil, fmt.Errorf("preparing the centre: %w", err)
+		}
+	}
+	c.Kiosk = api.NewClient(c.path("kiosk", "kioskd.sock"))
+	partner, err := c.PKI.Identity("partner")
+	if err != nil {
+		return nil, err
+	}
+	c.Partner = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: partner.Client(identity.RoleQueue)}}
+	return c, nil
+}
+
+// emptied makes dir anew. It removes only what an earlier stage made.
+func emptied(dir string) error {
+	mark := filepath.Join(dir, ".stage")
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("preparing the centre: %w", err)
+	}
+	if _, err := os.Stat(mark); len(entries) > 0 && err != nil {
+		return fmt.Errorf("preparing the centre: %s holds other files (hint: name an empty folder)", dir)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("preparing the centre: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("preparing the centre: %w", err)
+	}
+	return os.WriteFile(mark, nil, 0o600)
+}
+
+func (c *Centre) folders() error {
+	for _, d := range []string{"logs", "kiosk", "queue", "central", "keys", "etc"} {
+		if err := os.MkdirAll(c.path(d), 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Centre) path(parts ...string) string {
+	abs, err := filepath.Abs(filepath.Join(append([]string{c.Dir}, parts...)...))
+	if err != nil {
+		return filepath.Join(append([]string{c.Dir}, parts...)...)
+	}
+	return abs
+}
+
+func (c *Centre) keys() error {
+	pki, err := NewPKI(c.path("keys"), "Demo centre", true)
+	if err != nil {
+		return err
+	}
+	c.PKI = pki
+	for name, role := range map[string]identity.Role{StationName: identity.RoleKiosk, "queue": identity.RoleQueue,
+		"central": identity.RoleCentral, "partner": identity.RoleAppointments} {
+		if _, err := pki.Issue(name, role); err != nil {
+			return err
+		}
+	}
+	if _, err := pki.Key("receipts"); err != nil {
+		return err
+	}
+	recipients, err := pki.Recipients("service", "escrow")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(pki.Path("recipients.txt"), recipients, 0o600)
+}
+
+// ports reserves free ports. Another program can take one before ours does; it then says so and ends.
+func (c *Centre) ports() error {
+	var held []net.Listener
+	defer func() {
+		for _, l := range held {
+			_ = l.Close()
+		}
+	}()
+	for _, p := range []*int{&c.Ports.Queue, &c.Ports.Central, &c.Ports.USB, &c.Ports.Control} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		held = append(held, l)
+		*p = l.Addr().(*net.TCPAddr).Port
+	}
+	if c.SimPort != 0 {
+		c.Ports.USB = c.SimPort
+	}
+	return nil
+}
+
+// Start starts one program of the centre.
+func (c *Centre) Start(name string) error {
+	args := append(append([]string{}, c.Wrap[name]...), filepath.Join(c.Bin, name))
+	args = append(args, c.arguments(name)...)
+	p, err := Start(c.path("logs"), name, c.Env[name], args[0], args[1:]...)
+	if err != nil {
+		return err
+	}
+	c.Procs[name] = p
+	return nil
+}
+
+// StartAll starts everything and waits until the kiosk is ready for its first applicant.
+func (c *Centre) StartAll(ctx context.Context) error {
+	for _, name := range []string{Central, Queued, Sim, Kioskd} {
+		if err := c.Start(name); err != nil {
+			return err
+		}
+	}
+	return c.Ready(ctx)
+}
+
+// Ready waits until the kiosk says that it is.
+func (c *Centre) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	return c.Procs[Kioskd].Until(ctx, "the kiosk", func(ctx context.Context) error {
+		for _, p := range c.Procs {
+			if err := p.Ended(); err != nil {
+				return err
+			}
+		}
+		st, err := c.Kiosk.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if !st.Ready || !st.QueueLink {
+			return fmt.Errorf("the kiosk is not ready: %s", problems(st))
+		}
+		return nil
+	})
+}
+
+func problems(st api.Status) string {
+	var list []string
+	if !st.QueueLink {
+		list = append(list, "no line to the queue")
+	}
+	for _, p := range st.Problems {
+		list = append(list, p.Text)
+	}
+	return strings.Join(list, "; ")
+}
+
+// StopAll asks every process to end, the kiosk first.
+func (c *Centre) StopAll() error {
+	var errs []error
+	for _, name := range []string{Kioskd, Sim, Queued, Central} {
+		if p := c.Procs[name]; p != nil {
+			errs = append(errs, p.Stop())
+			delete(c.Procs, name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// KillAll ends what still runs, for when something went wrong.
+func (c *Centre) KillAll() {
+	for name, p := range c.Procs {
+		p.Kill()
+		delete(c.Procs, name)
+	}
+}

@@ -1,0 +1,98 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// configure writes the configurations of the programs.
+func (c *Centre) configure() error {
+	pem := func(name string) map[string]any {
+		return map[string]any{"certificate": c.PKI.Path(name + ".crt"), "key": c.PKI.Path(name + ".key"), "authority": c.PKI.Path("ca.crt")}
+	}
+	kioskd := pem(StationName)
+	for k, v := range map[string]any{
+		"data": c.path("kiosk"), "socket": c.path("kiosk", "kioskd.sock"),
+		"queue": c.url(c.Ports.Queue), "central": c.url(c.Ports.Central),
+		"central_keys": []string{c.PKI.Path("receipts.pub")}, "recipients": c.PKI.Path("recipients.txt"),
+		"policy": c.Policy, "buses": []string{fmt.Sprintf("usbip:127.0.0.1:%d", c.Ports.USB)},
+		"screen_uids": []int{os.Getuid()}, "technician_uids": []int{os.Getuid()},
+	} {
+		kioskd[k] = v
+	}
+	queued := pem("queue")
+	queued["listen"], queued["database"] = fmt.Sprintf("127.0.0.1:%d", c.Ports.Queue), c.path("queue", "queue.db")
+	central := pem("central")
+	for k, v := range map[string]any{
+		"listen": fmt.Sprintf("127.0.0.1:%d", c.Ports.Central), "store": c.path("central"),
+		"receipt_key": c.PKI.Path("receipts.key"), "accept_simulated": true,
+		"policies": []string{c.Policy},
+	} {
+		central[k] = v
+	}
+	for name, config := range map[string]map[string]any{Kioskd: kioskd, Queued: queued, Central: central} {
+		data, err := json.MarshalIndent(config, "", "  ") // JSON is YAML
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(c.path("etc", name+".yaml"), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// arguments gives a program's command line.
+func (c *Centre) arguments(name string) []string {
+	if name != Sim {
+		return []string{"--config", c.path("etc", name+".yaml")}
+	}
+	args := []string{"--listen", fmt.Sprintf("127.0.0.1:%d", c.Ports.USB), "--control", fmt.Sprintf("127.0.0.1:%d", c.Ports.Control)}
+	if c.Reaction != 0 {
+		args = append(args, "--reaction", c.Reaction.String())
+	}
+	return append(args, c.Sim...)
+}
+
+// Socket is the kiosk's UNIX socket.
+func (c *Centre) Socket() string { return c.path("kiosk", "kioskd.sock") }
+
+// Control is the address of the simulated devices' control API.
+func (c *Centre) Control() string { return fmt.Sprintf("http://127.0.0.1:%d", c.Ports.Control) }
+
+// Describe says in one line where everything listens.
+func (c *Centre) Describe() string {
+	var list []string
+	for _, x := range []struct {
+		name string
+		port int
+	}{{Queued, c.Ports.Queue}, {Central, c.Ports.Central}, {Sim, c.Ports.USB}} {
+		list = append(list, fmt.Sprintf("%s on 127.0.0.1:%d", x.name, x.port))
+	}
+	return strings.Join(list, ", ") + ", " + Kioskd + " as " + StationName
+}
+
+// PersonTime asks the simulated devices how long people have taken so far.
+func (c *Centre) PersonTime(ctx context.Context) (time.Duration, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Control()+"/v1/state", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("asking the simulated devices: %w", err)
+	}
+	defer resp.Body.Close()
+	var state struct {
+		HumanMilliseconds int64 `json:"human_ms"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&state); err != nil {
+		return 0, fmt.Errorf("asking the simulated devices: %w", err)
+	}
+	return time.Duration(state.HumanMilliseconds) * time.Millisecond, nil
+}

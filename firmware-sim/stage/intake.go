@@ -1,0 +1,147 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"loket/kiosk"
+	"loket/kiosk/api"
+	"loket/kiosk/biometric"
+	"loket/queue"
+	"loket/queue/station"
+
+	"encoding/json"
+)
+
+// Ticket puts an appointment of one person who owes a photograph and fingerprints, as a partner's system would, and returns
+// the ticket.
+func (c *Centre) Ticket(ctx context.Context, reference string) (station.IssuedTicket, error) {
+	partner := station.Client{BaseURL: c.url(c.Ports.Queue), HTTP: c.Partner}
+	visit, err := partner.PutAppointment(ctx, reference, station.Appointment{
+		Persons: []station.AppointmentPerson{{
+			Reference: reference, Name: "Sim Person", BirthDate: "1990-01-02",
+			Services: []station.AppointmentService{{
+				Service: queue.ResidencePermit().ID,
+				Asked:   station.Asked{biometric.Face, biometric.Finger},
+				OnFile:  station.OnFileList{},
+			}},
+		}},
+	})
+	if err != nil {
+		return station.IssuedTicket{}, err
+	}
+	if len(visit.Persons) != 1 || len(visit.Persons[0].Tickets) != 1 {
+		return station.IssuedTicket{}, errors.New("putting an appointment: it did not give one ticket")
+	}
+	return visit.Persons[0].Tickets[0], nil
+}
+
+func (c *Centre) url(port int) string { return fmt.Sprintf("https://127.0.0.1:%d", port) }
+
+// Serve starts a session for a ticket at the kiosk and waits until its record is receipted, deleted here and known to the
+// queue. progress is called with each state that the session enters; it may be nil.
+func (c *Centre) Serve(ctx context.Context, t station.IssuedTicket, byCode bool, progress func(string)) (Intake, error) {
+	intake := Intake{Ticket: t.ID}
+	began := time.Now()
+	person, err := c.PersonTime(ctx)
+	if err != nil {
+		return intake, err
+	}
+	start := api.Start{Ticket: t.ID}
+	if byCode {
+		start = api.Start{Code: string(t.Code)}
+	}
+	if err := c.startWhenReady(ctx, start); err != nil {
+		return intake, err
+	}
+	if err := c.follow(ctx, &intake, progress); err != nil {
+		return intake, err
+	}
+	if err := c.receipted(ctx, &intake); err != nil {
+		return intake, err
+	}
+	after, err := c.PersonTime(ctx)
+	intake.Took, intake.Person = time.Since(began), after-person
+	return intake, err
+}
+
+// startWhenReady starts a session; a station that is just ending the one before is waited for.
+func (c *Centre) startWhenReady(ctx context.Context, start api.Start) error {
+	for {
+		_, err := c.Kiosk.Do(ctx, api.Command{Start: &start})
+		var refused *api.Error
+		if err == nil || !errors.As(err, &refused) || refused.Code != "busy" {
+			return err
+		}
+		pause(ctx, 5*time.Millisecond)
+	}
+}
+
+// errSeen ends a watch that has seen what it waited for.
+var errSeen = errors.New("seen")
+
+// follow waits until the ticket's session has ended.
+func (c *Centre) follow(ctx context.Context, intake *Intake, progress func(string)) error {
+	state := ""
+	err := c.Kiosk.Watch(ctx, func(st api.Status) error {
+		if s := st.Session; s != nil && s.Ticket == intake.Ticket {
+			intake.Session = s.ID
+			if now := string(s.State); now != state && progress != nil {
+				state = now
+				progress(now)
+			}
+		}
+		if e := st.LastEnd; e != nil && e.Ticket == intake.Ticket {
+			intake.Session, intake.End, intake.Record = e.Session, e.End, e.Record
+			return errSeen
+		}
+		return nil
+	})
+	if !errors.Is(err, errSeen) {
+		return err
+	}
+	if intake.Record == "" {
+		return fmt.Errorf("the session of ticket %s ended %s", intake.Ticket, intake.End)
+	}
+	return nil
+}
+
+// receipted waits until the kiosk has deleted the record on a receipt and the queue has heard of it.
+func (c *Centre) receipted(ctx context.Context, intake *Intake) error {
+	for {
+		trace, err := c.Trace(ctx, intake.Record)
+		if err != nil {
+			return err
+		}
+		if trace.Queue != nil && trace.Queue.Ticket.State == queue.Done && trace.Station != nil {
+			for _, link := range trace.Station.Sessions {
+				if link.Session == intake.Session && link.Receipt != nil && len(link.Deleted) > 0 {
+					return nil
+				}
+			}
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("waiting for the receipt of record %.12s: %w", intake.Record, ctx.Err())
+		}
+		pause(ctx, 5*time.Millisecond)
+	}
+}
+
+// Trace asks the kiosk for a chain.
+func (c *Centre) Trace(ctx context.Context, id string) (kiosk.Trace, error) {
+	var t kiosk.Trace
+	reply, err := c.Kiosk.Do(ctx, api.Command{Trace: &api.TraceQuery{ID: id}})
+	if err != nil {
+		return t, err
+	}
+	err = json.Unmarshal(reply.Result, &t)
+	return t, err
+}
+
+// NextReference makes a reference that this centre has not used.
+func (c *Centre) NextReference() string {
+	c.people++
+	return fmt.Sprintf("V%09d", 100000000+c.people)
+}
