@@ -205,16 +205,19 @@ func (c *Central) readRecords() error {
 		return err
 	}
 	for _, f := range files {
-		name, isRecord := strings.CutSuffix(f.Name(), sealedSuffix)
-		switch {
-		case strings.HasSuffix(f.Name(), tempSuffix):
+		if strings.HasSuffix(f.Name(), tempSuffix) {
 			if err := os.Remove(filepath.Join(c.Dir, recordsDir, f.Name())); err != nil {
 				return err
 			}
-		case isRecord:
-			if err := c.readRecord(record.ID(name)); err != nil {
-				c.log().Error("reading a record of the store", "record", name, "err", err)
-			}
+		}
+	}
+	for _, f := range files {
+		name, isRecord := strings.CutSuffix(f.Name(), sealedSuffix)
+		if !isRecord {
+			continue
+		}
+		if err := c.readRecord(record.ID(name)); err != nil {
+			c.log().Error("reading a record of the store", "record", name, "err", err)
 		}
 	}
 	return nil
