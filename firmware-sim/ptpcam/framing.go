@@ -34,7 +34,6 @@ type message struct {
 
 // framing is the state of the USB binding: at most one transaction, in containers.
 type framing struct {
-	out         []byte // a command that is not complete
 	in          []message
 	transaction uint32 // of the last command
 	busy        int    // how many more status requests answer Device_Busy after a cancel
@@ -121,24 +120,15 @@ func (d *Device) due() time.Duration {
 	return wait
 }
 
-// receive takes bytes of a command.
+// receive takes a command. It is shorter than a packet, so it comes in one transfer or not at all.
 func (d *Device) receive(data []byte) (int, bool, error) {
-	f := &d.link
-	if len(f.in) > 0 {
+	if len(d.link.in) > 0 {
 		return 0, false, nil
 	}
 	if len(data) == 0 {
 		return 0, true, nil
 	}
-	f.out = append(f.out, data[:min(len(data), packet)]...)
-	if len(f.out) < headerSize {
-		return len(data), true, nil
-	}
-	if want := binary.LittleEndian.Uint32(f.out); int64(want) > int64(len(f.out)) && want <= headerSize+4*maxParams {
-		return len(data), true, nil
-	}
-	q, ok := parseCommand(f.out)
-	f.out = nil
+	q, ok := parseCommand(data)
 	if !ok {
 		return 0, false, usb.ErrStall
 	}
@@ -220,7 +210,6 @@ func (d *Device) cancel(data []byte) (int, error) {
 	if len(data) != 6 || le.Uint16(data) != cancelTransaction {
 		return 0, usb.ErrStall
 	}
-	d.link.out = nil
 	if le.Uint32(data[2:]) == d.link.transaction {
 		d.link.in, d.link.busy = nil, 1
 	}
