@@ -11,7 +11,7 @@ import (
 
 // encodePNG writes an 8-bit grey PNG, lossless, with its resolution (PNG, third edition, clause 11.3.4.3 pHYs).
 func encodePNG(img *image.Gray, ppi int) ([]byte, error) {
-	w := &scaleWriter{ppi: ppi, out: make([]byte, 0, len(img.Pix)+len(img.Pix)/8+4096)}
+	w := &scaleWriter{ppi: ppi, out: make([]byte, 0, len(img.Pix)+len(img.Pix)/8+img.Rect.Dy()+4096)}
 	if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(w, img); err != nil {
 		clear(w.out)
 		return nil, fmt.Errorf("writing PNG: %w", err)
