@@ -489,7 +489,7 @@ func (judge) Analyse(data []byte, want face.Want) (face.Report, error) {
 
 func photoOf(score, id byte) taken { return taken{data: []byte{score, 1, id, 9, 9}} }
 
-func photograph(t *testing.T, policy string, c *camera) (r Result, err error, took time.Duration) {
+func photograph(t *testing.T, policy string, c *camera) (r Result, took time.Duration, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -503,7 +503,7 @@ func photograph(t *testing.T, policy string, c *camera) (r Result, err error, to
 			}
 		}
 	})
-	return r, err, took
+	return r, took, err
 }
 
 func TestFacesFollowTheRules(t *testing.T) {
@@ -530,7 +530,7 @@ func TestFacesFollowTheRules(t *testing.T) {
 		{"unsupervised: more attempts than three", kiosk, []taken{photoOf(1, 1), photoOf(1, 2), photoOf(1, 3), photoOf(2, 4), photoOf(70, 5)}, biometric.Accepted, 5, 5, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, err, _ := photograph(t, c.policy, &camera{shots: c.shots})
+			r, _, err := photograph(t, c.policy, &camera{shots: c.shots})
 			var id byte
 			if len(r.Samples) == 1 {
 				id = r.Samples[0].Data[2]
@@ -543,12 +543,12 @@ func TestFacesFollowTheRules(t *testing.T) {
 }
 
 func TestAFileThatIsNoPhotographIsTheCamerasFault(t *testing.T) {
-	r, err, _ := photograph(t, "nl-residence-permit", &camera{shots: []taken{{data: []byte{250}}}, frames: [][]byte{{80, 1}}})
+	r, _, err := photograph(t, "nl-residence-permit", &camera{shots: []taken{{data: []byte{250}}}, frames: [][]byte{{80, 1}}})
 	if r.Status != biometric.Faulted || !errors.Is(err, drivers.ErrCrashed) || len(r.Outcome.Attempts) != 1 {
 		t.Errorf("%s, %v", r.Status, err)
 	}
 	for _, broken := range []taken{{err: drivers.ErrUnplugged}, {view: drivers.ErrHung}} {
-		r, err, _ := photograph(t, "nl-residence-permit", &camera{shots: []taken{photoOf(10, 1), broken}})
+		r, _, err := photograph(t, "nl-residence-permit", &camera{shots: []taken{photoOf(10, 1), broken}})
 		if r.Status != biometric.Faulted || drivers.Verdict(err) == "" || len(r.Outcome.Attempts) != 2 || len(r.Samples) != 0 {
 			t.Errorf("%s, %v, %d samples", r.Status, err, len(r.Samples))
 		}
@@ -557,17 +557,17 @@ func TestAFileThatIsNoPhotographIsTheCamerasFault(t *testing.T) {
 
 func TestThePhotographIsTakenOnceTheViewIsSteady(t *testing.T) {
 	c := &camera{shots: []taken{photoOf(80, 1)}, frames: [][]byte{{80, 1}, {80, 1}, {10, 1}, {230}, {80, 1}}}
-	_, err, took := photograph(t, "nl-residence-permit", c)
+	_, took, err := photograph(t, "nl-residence-permit", c)
 	if err != nil || c.views != 7 || took != 6*33*time.Millisecond {
 		t.Errorf("%d frames, %v, %v", c.views, took, err)
 	}
 	c = &camera{shots: []taken{photoOf(80, 1)}, frames: [][]byte{{10, 1}}}
-	r, err, took := photograph(t, "nl-residence-permit", c)
+	r, took, err := photograph(t, "nl-residence-permit", c)
 	if err != nil || r.Status != biometric.Accepted || took != 3*time.Second {
 		t.Errorf("without a steady view: %s after %v, %v", r.Status, took, err)
 	}
 	c = &camera{shots: []taken{photoOf(10, 1)}}
-	r, err, took = photograph(t, "nl-residence-permit-self-service", c)
+	r, took, err = photograph(t, "nl-residence-permit-self-service", c)
 	if err != nil || r.Status != biometric.Accepted || !r.Outcome.Forced || took != 30*time.Second {
 		t.Errorf("at the limit: %s after %v, %v", r.Status, took, err)
 	}
