@@ -42,7 +42,7 @@ func (c *Centre) Audit(ctx context.Context, tickets []string) (*Audit, error) {
 	if err != nil {
 		return nil, err
 	}
-	asker, err := c.PKI.Identity(StationName)
+	asker, err := c.PKI.Identity(DeskName)
 	if err != nil {
 		return nil, err
 	}

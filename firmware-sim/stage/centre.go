@@ -55,8 +55,11 @@ const (
 	Kioskd  = "kioskd"
 )
 
-// StationName is the name of the one kiosk.
-const StationName = "kiosk-01"
+// The stations of a centre. Nothing runs at the desk: its certificate asks about tickets that were never at the kiosk.
+const (
+	StationName = "kiosk-01"
+	DeskName    = "desk-01"
+)
 
 // New prepares folders, keys and configurations. Nothing runs yet.
 func New(o Options) (*Centre, error) {
@@ -120,7 +123,7 @@ func (c *Centre) keys() error {
 		return err
 	}
 	c.PKI = pki
-	for name, role := range map[string]identity.Role{StationName: identity.RoleKiosk, "queue": identity.RoleQueue,
+	for name, role := range map[string]identity.Role{StationName: identity.RoleKiosk, DeskName: identity.RoleDesk, "queue": identity.RoleQueue,
 		"central": identity.RoleCentral, "partner": identity.RoleAppointments} {
 		if _, err := pki.Issue(name, role); err != nil {
 			return err

@@ -17,7 +17,7 @@ func (s *Subject) Do(ctx context.Context, e Event) error {
 		s.update(func() { s.next = append(s.next, slices.Clone(e.Ways)) })
 		return nil
 	case VerbPresent:
-		return s.present(e.Fingers, e.Ways, true)
+		return s.hold(e.Fingers, e.Ways)
 	case VerbLift:
 		s.lift()
 		return nil
@@ -47,33 +47,42 @@ func (s *Subject) Do(ctx context.Context, e Event) error {
 
 // move lets the fingers slip on the glass, or the head sway.
 func (s *Subject) move() error {
-	var on placed
+	slipped, err := s.slip()
+	if slipped || err != nil {
+		return err
+	}
 	var sitting bool
 	s.update(func() {
-		on, sitting = s.glass, s.sitting
-		if len(on.fingers) > 0 {
-			return
-		}
+		sitting = s.sitting
 		if s.pose.X > 0 {
 			s.pose.X = -0.04
 		} else {
 			s.pose.X = 0.04
 		}
 	})
-	switch {
-	case len(on.fingers) > 0:
-		return s.present(on.asked, on.ways, on.held)
-	case sitting && s.opt.Photo == nil:
-		return s.sit()
+	if !sitting || s.opt.Photo != nil {
+		return nil
 	}
-	return nil
+	return s.sit()
+}
+
+// slip puts the fingers on the glass down again, a little elsewhere.
+func (s *Subject) slip() (slipped bool, err error) {
+	s.hand.Lock()
+	defer s.hand.Unlock()
+	var on placed
+	s.look(func() { on = s.glass })
+	if len(on.fingers) == 0 {
+		return false, nil
+	}
+	return true, s.present(on.asked, on.ways, on.held)
 }
 
 // leave takes hands and face away until a pose brings the person back.
 func (s *Subject) leave() error {
-	s.update(func() { s.away, s.sitting, s.glass = true, false, placed{} })
-	s.opt.Scanner.Lift()
-	return s.showBooth()
+	s.update(func() { s.away = true })
+	s.lift()
+	return s.rise()
 }
 
 // plug pulls a device's plug or puts it back in. Without power a device forgets what it was doing.

@@ -23,13 +23,12 @@ func (s *Subject) face(ctx context.Context) <-chan struct{} {
 			s.fail("fetching the next person", err)
 		}
 	}
-	var sit bool
-	s.look(func() {
-		s.human.waits(Camera, watching && !s.sitting && !s.unplug[Camera])
-		sit = watching && !s.sitting && !s.away && !s.unplug[Camera]
-	})
-	if !sit || s.react(ctx) != nil {
+	if !s.asked(watching) || s.react(ctx) != nil {
 		return told
+	}
+	told = s.opt.Camera.Changed()
+	if !s.asked(s.opt.Camera.Watching()) {
+		return nil
 	}
 	if err := s.sit(); err != nil {
 		s.fail("sitting down", err)
@@ -38,10 +37,25 @@ func (s *Subject) face(ctx context.Context) <-chan struct{} {
 	return nil
 }
 
-// sit puts the person before the lens, in the present pose.
+// asked reports whether the camera looks at an empty seat that the person would take, and keeps the stopwatch.
+func (s *Subject) asked(watching bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	vacant := watching && !s.sitting && !s.unplug[Camera]
+	s.human.waits(Camera, vacant)
+	return vacant && !s.away
+}
+
+// sit puts the person before the lens, in the present pose, unless they have left.
 func (s *Subject) sit() error {
+	s.seat.Lock()
+	defer s.seat.Unlock()
 	var pose synth.Scene
-	s.look(func() { pose = s.pose })
+	var away bool
+	s.look(func() { pose, away = s.pose, s.away })
+	if away {
+		return nil
+	}
 	scene, err := s.scene(s.who(), pose)
 	if err != nil {
 		return err
@@ -54,7 +68,27 @@ func (s *Subject) sit() error {
 	return nil
 }
 
-// showBooth shows the lens nobody.
+// rise leaves the seat empty.
+func (s *Subject) rise() error {
+	s.seat.Lock()
+	defer s.seat.Unlock()
+	s.update(func() { s.sitting = false })
+	return s.showBooth()
+}
+
+// empty shows the empty seat, where nobody sits yet.
+func (s *Subject) empty() error {
+	s.seat.Lock()
+	defer s.seat.Unlock()
+	var sitting bool
+	s.look(func() { sitting = s.sitting })
+	if sitting {
+		return nil
+	}
+	return s.showBooth()
+}
+
+// showBooth shows the lens nobody. The seat is held.
 func (s *Subject) showBooth() error {
 	scene, err := s.render(synth.Scene{Nobody: true})
 	if err != nil {

@@ -37,19 +37,26 @@ func (s *Subject) hands(ctx context.Context) <-chan struct{} {
 		return told
 	}
 	told = s.opt.Scanner.Changed()
-	g = s.opt.Scanner.Guidance()
-	if s.wish(g) != do {
-		return nil
-	}
-	if do == lift {
-		s.lift()
-		return nil
-	}
-	if err := s.present(wanted(g), s.takeWays(), false); err != nil {
+	if err := s.act(do); err != nil {
 		s.fail("presenting fingers", err)
 		return told // the same fingers would fail again
 	}
 	return nil
+}
+
+// act does what was wished for, if it still is.
+func (s *Subject) act(do deed) error {
+	s.hand.Lock()
+	defer s.hand.Unlock()
+	g := s.opt.Scanner.Guidance()
+	if s.wish(g) != do {
+		return nil
+	}
+	if do == lift {
+		s.leaveGlass()
+		return nil
+	}
+	return s.present(wanted(g), s.takeWays(), false)
 }
 
 // wish is what a cooperative person would do now, and keeps the stopwatch.
@@ -79,12 +86,27 @@ func (s *Subject) takeWays() (ways []Way) {
 	return ways
 }
 
+// lift empties the glass.
 func (s *Subject) lift() {
+	s.hand.Lock()
+	defer s.hand.Unlock()
+	s.leaveGlass()
+}
+
+// leaveGlass empties the glass. The hand is held.
+func (s *Subject) leaveGlass() {
 	s.update(func() { s.glass = placed{} })
 	s.opt.Scanner.Lift()
 }
 
-// present puts the asked fingers on the glass, in these ways.
+// hold puts fingers on the glass that stay there whatever the lamps ask for.
+func (s *Subject) hold(fingers []synth.Position, ways []Way) error {
+	s.hand.Lock()
+	defer s.hand.Unlock()
+	return s.present(fingers, ways, true)
+}
+
+// present puts the asked fingers on the glass, in these ways. The hand is held.
 func (s *Subject) present(asked []synth.Position, ways []Way, held bool) error {
 	var seed uint64
 	s.look(func() { seed = s.opt.Seed<<20 + s.shown })

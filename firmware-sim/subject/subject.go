@@ -50,6 +50,9 @@ type Options struct {
 type Subject struct {
 	opt Options
 
+	hand sync.Mutex // held while fingers come and go; before mu
+	seat sync.Mutex // held while somebody sits down or leaves; before mu
+
 	mu       sync.Mutex
 	changed  chan struct{} // closed at the next change of what follows
 	person   int           // 1 and up
@@ -315,12 +318,11 @@ func (w *stopwatch) total() time.Duration {
 func (s *Subject) NextPerson(ctx context.Context) error {
 	s.update(func() {
 		s.person++
-		s.pose, s.sitting, s.away = synth.Scene{}, false, false
-		s.glass = placed{}
+		s.pose, s.away = synth.Scene{}, false
 		clear(s.used)
 	})
-	s.opt.Scanner.Lift()
-	if err := s.showBooth(); err != nil {
+	s.lift()
+	if err := s.rise(); err != nil {
 		return err
 	}
 	return s.ready(ctx)
@@ -335,12 +337,8 @@ func (s *Subject) who() synth.Person {
 
 // prepare draws the first person while nobody has asked for them yet.
 func (s *Subject) prepare(ctx context.Context) {
-	var sitting bool
-	s.look(func() { sitting = s.sitting })
-	if !sitting {
-		if err := s.showBooth(); err != nil {
-			s.opt.Log.Warn("the booth could not be drawn", "error", err)
-		}
+	if err := s.empty(); err != nil {
+		s.opt.Log.Warn("the booth could not be drawn", "error", err)
 	}
 	if err := s.ready(ctx); err != nil && ctx.Err() == nil {
 		s.opt.Log.Warn("the person could not be drawn", "error", err)

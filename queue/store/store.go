@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -114,6 +115,9 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context, path string) error {
+	if err := private(path); err != nil {
+		return err
+	}
 	dsn, err := dataSource(path)
 	if err != nil {
 		return err
@@ -135,6 +139,19 @@ func (s *Store) open(ctx context.Context, path string) error {
 	}
 	s.read, err = db.Prepare(ctx, s.reader)
 	return err
+}
+
+// private makes a new file that no one else can read: it will hold names and codes. SQLite gives the files beside it the same
+// mode.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // dataSource names a file with every pragma in it, so that each pooled connection has them.
