@@ -91,7 +91,7 @@ func (a *Acquirer) Capture(ctx context.Context, step plan.Step, device drivers.D
 	case step.Modality == biometric.Face && isCamera:
 		return c.photograph(camera)
 	}
-	return Result{}, fmt.Errorf("capturing %s: a %s can't do it", step.Modality, c.device.Kind)
+	return c.result(biometric.Faulted), fmt.Errorf("capturing %s: a %s can't do it", step.Modality, c.device.Kind)
 }
 
 // capture is one run of a step.

@@ -309,7 +309,7 @@ func (s *Session) fault(e Event) error {
 
 // take adds what a capture brought: its attempts in any case, and what the daemon holds of it.
 func (s *Session) take(e Event, needed bool) error {
-	if e.Outcome == nil {
+	if e.Outcome == nil || e.Outcome.Step == "" {
 		if needed {
 			return errors.New("it brings no outcome")
 		}

@@ -97,7 +97,7 @@ type Event struct {
 	// Reason is given with override, and may be with cancel, moved and help.
 	Reason string `json:"reason,omitempty"`
 	// Outcome comes with accepted and rejected, and with faulted and help where there were attempts. A capture that was not
-	// accepted may name fingers whose sufficient samples the daemon keeps.
+	// accepted may name fingers whose sufficient samples the daemon keeps. One without a step counts as none.
 	Outcome *biometric.Outcome `json:"outcome,omitempty"`
 	// Verdict names the fault of a faulted event: "unplugged", "off", "hung", "crashed", "held", or a word of the station's.
 	Verdict string `json:"verdict,omitempty"`

@@ -209,6 +209,18 @@ func TestWhatAnInterruptedCaptureHoldsIsKept(t *testing.T) {
 	}
 }
 
+func TestAFaultBeforeTheFirstAttemptCallsStaff(t *testing.T) {
+	s := after(t, begin(t, planOf(t, supervised, faceAndFingers()), Confirming), send(Screen, Confirmed), func(s Session) Event {
+		e := s.by(Device, Faulted)
+		e.Outcome = &biometric.Outcome{}
+		return e
+	})
+	expect(t, s, Assistance, "")
+	if s.Verdict != "unplugged" {
+		t.Errorf("the verdict is %q", s.Verdict)
+	}
+}
+
 func TestRejectionsStartAgainAsOftenAsThePolicySays(t *testing.T) {
 	rejected := func(pad biometric.PADResult) func(Session) Event {
 		return func(s Session) Event {
