@@ -74,17 +74,17 @@ func (f *framing) take(data []byte) int {
 func (d *Device) Transfer(ctx context.Context, endpoint uint8, data []byte) (int, error) {
 	switch endpoint {
 	case EndpointOut:
-		return d.await(ctx, func() (int, bool, error) { return d.receive(data) })
+		return d.await(ctx, func(time.Time) (int, bool, error) { return d.receive(data) })
 	case EndpointIn:
-		return d.await(ctx, func() (int, bool, error) { return d.transmit(data) })
+		return d.await(ctx, func(now time.Time) (int, bool, error) { return d.transmit(data, now) })
 	case EndpointEvent:
-		return d.await(ctx, func() (int, bool, error) { return d.notify(data) })
+		return d.await(ctx, func(time.Time) (int, bool, error) { return d.notify(data) })
 	}
 	return 0, usb.ErrStall
 }
 
 // await tries again at every change and whenever something becomes due, until try is done or ctx ends.
-func (d *Device) await(ctx context.Context, try func() (n int, done bool, err error)) (int, error) {
+func (d *Device) await(ctx context.Context, try func(now time.Time) (n int, done bool, err error)) (int, error) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -92,8 +92,9 @@ func (d *Device) await(ctx context.Context, try func() (n int, done bool, err er
 			return 0, err
 		}
 		unlock := d.lock()
-		n, done, err := try()
-		wake, due := d.wake, d.due()
+		now := d.core.now() // one for both, or what becomes due in between is missed
+		n, done, err := try(now)
+		wake, due := d.wake, d.due(now)
 		unlock()
 		if done || err != nil {
 			return n, err
@@ -107,10 +108,9 @@ func (d *Device) await(ctx context.Context, try func() (n int, done bool, err er
 	}
 }
 
-// due is the time until something can change by itself. The caller holds the mutex.
-func (d *Device) due() time.Duration {
+// due is the time from now until something can change by itself. The caller holds the mutex.
+func (d *Device) due(now time.Time) time.Duration {
 	wait := time.Hour
-	now := d.core.now()
 	if at := d.core.due(); !at.IsZero() {
 		wait = min(wait, at.Sub(now))
 	}
@@ -152,9 +152,9 @@ func (d *Device) answer(q request) {
 }
 
 // transmit gives bytes of the first container that waits.
-func (d *Device) transmit(data []byte) (int, bool, error) {
+func (d *Device) transmit(data []byte, now time.Time) (int, bool, error) {
 	f := &d.link
-	if len(f.in) == 0 || f.in[0].ready.After(d.core.now()) {
+	if len(f.in) == 0 || f.in[0].ready.After(now) {
 		return 0, false, nil
 	}
 	n := f.take(data)

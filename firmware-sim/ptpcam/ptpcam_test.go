@@ -259,6 +259,25 @@ func TestLiveViewIsPacedAndCycles(t *testing.T) {
 	})
 }
 
+// TestAFrameThatBecomesReadyMeanwhileIsSent: the clock goes on between any two looks at it.
+func TestAFrameThatBecomesReadyMeanwhileIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		looks := 0
+		h := opened(t, Options{Rate: 100, Now: func() time.Time {
+			looks++
+			return time.Now().Add(time.Duration(looks) * time.Millisecond)
+		}})
+		h.want(rcOK, opStartLiveView)
+		start := time.Now()
+		for range 100 {
+			h.want(rcOK, opGetLiveViewImage)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("100 frames took %v", took)
+		}
+	})
+}
+
 func grey(t testing.TB, v uint8) []byte {
 	m := image.NewGray(image.Rect(0, 0, 64, 48))
 	for i := range m.Pix {
