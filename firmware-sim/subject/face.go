@@ -32,7 +32,7 @@ func (s *Subject) face(ctx context.Context) <-chan struct{} {
 	}
 	if err := s.sit(); err != nil {
 		s.fail("sitting down", err)
-		return told
+		until(ctx, told)
 	}
 	return nil
 }

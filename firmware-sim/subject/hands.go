@@ -39,9 +39,17 @@ func (s *Subject) hands(ctx context.Context) <-chan struct{} {
 	told = s.opt.Scanner.Changed()
 	if err := s.act(do); err != nil {
 		s.fail("presenting fingers", err)
-		return told // the same fingers would fail again
+		until(ctx, told) // the same fingers would fail again
 	}
 	return nil
+}
+
+// until waits for a device to tell something new.
+func until(ctx context.Context, told <-chan struct{}) {
+	select {
+	case <-ctx.Done():
+	case <-told:
+	}
 }
 
 // act does what was wished for, if it still is.
