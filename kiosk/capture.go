@@ -20,7 +20,7 @@ const leaseLimit = 10 * time.Second
 func (d *Daemon) capture(ctx context.Context, s session.Session, step plan.Step) {
 	result, err := d.captureStep(ctx, s, step)
 	if ctx.Err() != nil {
-		wipe(result.Samples)
+		d.captureStopped(s, result)
 		return
 	}
 	e := session.Event{Kind: session.Accepted, By: session.Device, Entry: s.Entry, Outcome: &result.Outcome}
@@ -36,6 +36,19 @@ func (d *Daemon) capture(ctx context.Context, s session.Session, step plan.Step)
 	}
 	if err := d.send(s.ID, e, result.Samples); err != nil {
 		d.log.Debug("capture came too late", "session", s.ID, "step", step.ID, "err", err)
+	}
+}
+
+// captureStopped ends a capture that something else ended. Where somebody asked for help, what was good so far is kept.
+func (d *Daemon) captureStopped(s session.Session, result acquire.Result) {
+	e := d.interrupted(s)
+	if e == nil {
+		wipe(result.Samples)
+		return
+	}
+	e.Outcome = &result.Outcome
+	if err := d.send(s.ID, *e, result.Samples); err != nil {
+		d.log.Warn("help came too late", "session", s.ID, "err", err)
 	}
 }
 

@@ -26,6 +26,7 @@ type running struct {
 	timer    *time.Timer
 	guidance *api.Guidance
 	devices  map[string]drivers.Info // that were used, by identity
+	pending  *session.Event          // said during a capture, applied when the capture has ended
 }
 
 // send applies an event to the session with that id, or to whichever is in progress where id is empty, and enters the state
@@ -66,7 +67,7 @@ func (d *Daemon) step(next session.Session) {
 	d.vault.retain(next.Outcomes)
 	if next.Entry != before.Entry {
 		d.cur.stop()
-		d.cur.guidance = nil
+		d.cur.guidance, d.cur.pending = nil, nil
 		d.log.Info("session", "session", next.ID, "state", next.State, "from", before.State, "verdict", next.Verdict)
 		d.enter()
 	} else {
@@ -180,5 +181,32 @@ func (d *Daemon) event(as []api.Role, e session.Event) error {
 		return &api.Error{Code: "forbidden", Text: fmt.Sprintf("this user can't speak as %q", e.By),
 			Hint: "the screen speaks for the applicant, technicians as attendants"}
 	}
+	if e.Kind == session.Help && d.interrupt(e) {
+		return nil
+	}
 	return d.send("", e, nil)
+}
+
+// interrupt ends the capture in progress so that what it has done so far comes with the event. False where there is none.
+func (d *Daemon) interrupt(e session.Event) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cur == nil || d.cur.session.State != session.Capturing {
+		return false
+	}
+	if d.cur.pending == nil {
+		d.cur.pending = &e
+		d.cur.stop()
+	}
+	return true
+}
+
+// interrupted gives the event that ended a capture; nil where it was something else.
+func (d *Daemon) interrupted(s session.Session) *session.Event {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cur == nil || d.cur.session.ID != s.ID || d.cur.session.Entry != s.Entry {
+		return nil
+	}
+	return d.cur.pending
 }

@@ -53,7 +53,7 @@ func (d *Daemon) record(s session.Session, t station.Ticket, devices map[string]
 		Subject:  record.Subject{Reference: t.Subject.Reference, BirthDate: string(t.Subject.BirthDate), Established: record.CodeOnly},
 		Policy:   record.PolicyRef(s.Plan.Policy),
 		Software: record.Software{Name: "loket kioskd", Version: d.Version},
-		Plan:     rules, Outcomes: s.Outcomes, Attempts: s.Attempts, Ledger: s.Ledger,
+		Plan:     rules, Outcomes: s.Results(), Attempts: s.Attempts, Ledger: s.Ledger,
 	}
 	for _, x := range s.Decisions {
 		m.Decisions = append(m.Decisions, record.Decision{Kind: string(x.Kind), State: string(x.State), Attendant: x.Attendant, Reason: x.Reason, At: x.At})

@@ -40,8 +40,19 @@ type cancelCmd struct {
 
 // Run cancels the session.
 func (x cancelCmd) Run(c *call) error {
-	reply, err := c.client.Do(c.ctx, api.Command{Event: &session.Event{Kind: session.Cancel, By: session.Attendant,
-		Attendant: fmt.Sprintf("uid-%d", os.Getuid()), Reason: x.Reason}})
+	st, err := c.client.Status(c.ctx)
+	if err != nil {
+		return err
+	}
+	e := session.Event{Kind: session.Help, By: session.Attendant, Attendant: fmt.Sprintf("uid-%d", os.Getuid()), Reason: x.Reason}
+	if st.Session != nil && st.Session.State == session.Confirming {
+		// While a person is asked who they are, staff step in before they cancel.
+		if _, err := c.client.Do(c.ctx, api.Command{Event: &e}); err != nil {
+			return err
+		}
+	}
+	e.Kind = session.Cancel
+	reply, err := c.client.Do(c.ctx, api.Command{Event: &e})
 	if err != nil {
 		return err
 	}
