@@ -262,14 +262,15 @@ func TestLiveViewIsPacedAndCycles(t *testing.T) {
 // TestAFrameThatBecomesReadyMeanwhileIsSent: the clock goes on between any two looks at it.
 func TestAFrameThatBecomesReadyMeanwhileIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		looks := 0
-		h := opened(t, Options{Rate: 100, Now: func() time.Time {
+		looks := time.Duration(0)
+		h := opened(t, Options{Rate: 1000, Now: func() time.Time {
 			looks++
-			return time.Now().Add(time.Duration(looks) * time.Millisecond)
+			return time.Now().Add(looks * 20 * time.Microsecond)
 		}})
 		h.want(rcOK, opStartLiveView)
 		start := time.Now()
-		for range 100 {
+		for i := range 100 {
+			time.Sleep(time.Duration(i) * 10 * time.Microsecond)
 			h.want(rcOK, opGetLiveViewImage)
 		}
 		if took := time.Since(start); took > time.Second {
