@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -45,6 +46,8 @@ type Link struct {
 	Version string
 	Log     *slog.Logger
 	Now     func() time.Time // time.Now where nil
+
+	dial func(ctx context.Context, network, address string) (net.Conn, error) // for tests
 
 	once     sync.Once
 	commands chan Command
@@ -251,7 +254,7 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // connect runs one line until it breaks.
 func (l *Link) connect(ctx context.Context, arrived chan<- due) (welcomed bool, err error) {
-	dialer := websocket.Dialer{TLSClientConfig: l.TLS, HandshakeTimeout: writeLimit}
+	dialer := websocket.Dialer{TLSClientConfig: l.TLS, HandshakeTimeout: writeLimit, NetDialContext: l.dial}
 	conn, resp, err := dialer.DialContext(ctx, lineURL(l.URL), nil)
 	if err != nil {
 		return false, l.dialError(resp, err)
