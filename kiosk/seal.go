@@ -18,6 +18,7 @@ import (
 // fails after that is mended at the next start.
 func (d *Daemon) seal(s session.Session, t station.Ticket, devices map[string]drivers.Info) {
 	var id record.ID
+	var docket record.SignedDocket
 	err := d.vault.use(func(samples []biometric.Sample) error {
 		r, err := d.record(s, t, devices, samples)
 		if err != nil {
@@ -25,8 +26,9 @@ func (d *Daemon) seal(s session.Session, t station.Ticket, devices map[string]dr
 		}
 		id, err = d.outbox.Put(
 			func(w io.Writer) error { return d.sealer.Seal(w, r) },
-			func(id record.ID, size int64) (record.SignedDocket, error) {
-				return r.Manifest.Docket(id, size, d.now()).Sign(d.identity.Signer)
+			func(id record.ID, size int64) (_ record.SignedDocket, err error) {
+				docket, err = r.Manifest.Docket(id, size, d.now()).Sign(d.identity.Signer)
+				return docket, err
 			})
 		return err
 	})
@@ -34,11 +36,26 @@ func (d *Daemon) seal(s session.Session, t station.Ticket, devices map[string]dr
 	if err != nil {
 		d.log.Error("sealing", "session", s.ID, "err", err)
 		e = session.Event{Kind: session.Faulted, By: session.Station, Verdict: "sealing-failed"}
+	} else {
+		d.committed(docket)
 	}
 	if err := d.send(s.ID, e, nil); err != nil {
 		d.log.Error("ending the session", "session", s.ID, "err", err)
 	}
 	d.outbox.Kick()
+}
+
+// committed notes a record that the outbox has. Were this lost, the next start would note it.
+func (d *Daemon) committed(signed record.SignedDocket) {
+	if err := d.journal.AddDocket(signed); err != nil {
+		d.log.Error("writing the journal", "err", err)
+	}
+	docket, err := signed.Docket()
+	if err != nil {
+		d.log.Error("reading a docket", "err", err)
+		return
+	}
+	d.tellFact(station.FactSealed, docket, "", docket.Time)
 }
 
 // record puts together what one session came to. Its parts share the samples' bytes.

@@ -2,8 +2,6 @@ package record
 
 import (
 	"crypto/ecdsa"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 
@@ -42,7 +40,7 @@ func read(src io.Reader, verified func(manifest, sig []byte) error) (*Record, er
 	if err := verified(manifest, sig); err != nil {
 		return nil, fmt.Errorf("checking the manifest: %w", err)
 	}
-	r := &Record{}
+	r := &Record{Sig: sig}
 	if r.Manifest, err = DecodeManifest(manifest); err != nil {
 		return nil, err
 	}
@@ -60,7 +58,7 @@ func (r *Record) readParts(src io.Reader) error {
 			return err
 		}
 		r.Parts = append(r.Parts, Part{Name: info.Name, MediaType: info.MediaType, Data: data})
-		if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != info.SHA256 {
+		if digest(data) != info.SHA256 {
 			return fmt.Errorf("reading %s: its digest is not the manifest's", info.Name)
 		}
 	}

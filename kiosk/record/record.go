@@ -62,13 +62,16 @@ type Part struct {
 	Name      string // "face.jpg", "fingers/02.png"
 	MediaType string
 	Data      []byte
+
+	sum string // SHA-256 of Data since [PartOf]; empty where it was not computed
 }
 
-// PartOf gives a sample the name under which a record holds it. The part shares the sample's bytes.
+// PartOf gives a sample the name under which a record holds it, and takes its digest: what changes from here on is noticed
+// when the record is opened. The part shares the sample's bytes.
 func PartOf(s biometric.Sample) (Part, error) {
 	for _, k := range kinds() {
 		if k.modality == s.Modality && k.mediaType == s.MediaType {
-			return Part{Name: k.name(s.Position), MediaType: s.MediaType, Data: s.Data}, nil
+			return Part{Name: k.name(s.Position), MediaType: s.MediaType, Data: s.Data, sum: digest(s.Data)}, nil
 		}
 	}
 	return Part{}, fmt.Errorf("naming a part: a record has no place for a %s sample of type %q", s.Modality, clip(s.MediaType))
@@ -88,6 +91,7 @@ type Record struct {
 	Manifest Manifest // Schema, Suite and Parts are filled in when it is written
 	Parts    []Part   // in any order
 	Signer   crypto.Signer
+	Sig      []byte // of an opened record: the station's signature over the manifest's bytes
 }
 
 // LogValue names the session and nothing of the person.
@@ -161,11 +165,16 @@ func describe(parts []Part) []PartInfo {
 	infos := make([]PartInfo, len(parts))
 	var group sync.WaitGroup
 	for i, p := range parts {
-		group.Go(func() {
-			sum := sha256.Sum256(p.Data)
-			infos[i] = PartInfo{Name: p.Name, MediaType: p.MediaType, Size: int64(len(p.Data)), SHA256: hex.EncodeToString(sum[:])}
-		})
+		infos[i] = PartInfo{Name: p.Name, MediaType: p.MediaType, Size: int64(len(p.Data)), SHA256: p.sum}
+		if p.sum == "" {
+			group.Go(func() { infos[i].SHA256 = digest(p.Data) })
+		}
 	}
 	group.Wait()
 	return infos
+}
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
 }

@@ -345,23 +345,35 @@ func (s *stations) Link(w http.ResponseWriter, r *http.Request) {
 
 // Chain tells what is known of a ticket, session or record.
 func (s *stations) Chain(w http.ResponseWriter, r *http.Request, id string) {
-	peer, err := caller(r, kiosk, desk)
+	peer, err := caller(r, kiosk, desk, appointments)
 	if err != nil {
 		refuse(w, err)
 		return
 	}
 	c, err := s.Store.Chain(r.Context(), id)
-	if err == nil && peer.Role == kiosk && c.Ticket.Station != peer.Name {
-		was, wasErr := s.Store.WasAt(r.Context(), c.Ticket.ID, peer.Name)
-		if err = wasErr; err == nil && !was {
-			err = fmt.Errorf("tracing %s: %w", id, store.ErrUnknown)
-		}
+	if err == nil {
+		err = s.mayTrace(r.Context(), peer, c)
 	}
 	if err != nil {
 		refuse(w, err)
 		return
 	}
 	reply(w, http.StatusOK, chain(c))
+}
+
+// mayTrace refuses a chain that a caller has nothing to do with, as if it were not there.
+func (s *stations) mayTrace(ctx context.Context, peer identity.Peer, c store.Chain) error {
+	may, err := true, error(nil)
+	switch {
+	case peer.Role == appointments:
+		may = c.Owner == peer.Name
+	case peer.Role == kiosk && c.Ticket.Station != peer.Name:
+		may, err = s.Store.WasAt(ctx, c.Ticket.ID, peer.Name)
+	}
+	if err == nil && !may {
+		err = fmt.Errorf("tracing: %w", store.ErrUnknown)
+	}
+	return err
 }
 
 func chain(c store.Chain) station.Chain {

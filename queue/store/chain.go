@@ -145,6 +145,7 @@ func (s *Store) AddFact(ctx context.Context, station string, f Fact) error {
 // Chain is all that is known of a ticket, its sessions and records.
 type Chain struct {
 	View
+	Owner   string // the appointment system
 	Events  []Event
 	Clashes []queue.Clash
 }
@@ -157,6 +158,9 @@ func (s *Store) Chain(ctx context.Context, id string) (Chain, error) {
 	}
 	c := Chain{}
 	if c.View, err = s.Ticket(ctx, ticket); err != nil {
+		return Chain{}, fmt.Errorf("tracing %s: %w", id, err)
+	}
+	if c.Owner, err = s.read.OwnerOfVisit(ctx, c.Ticket.Visit); err != nil {
 		return Chain{}, fmt.Errorf("tracing %s: %w", id, err)
 	}
 	events, err := s.read.EventsOfTicket(ctx, ticket)

@@ -96,6 +96,9 @@ SELECT ticket FROM events WHERE session = ? AND session <> '' ORDER BY sequence 
 -- name: TicketOfRecord :one
 SELECT ticket FROM events WHERE record = ? AND record <> '' ORDER BY sequence LIMIT 1;
 
+-- name: OwnerOfVisit :one
+SELECT owner FROM visits WHERE id = ?;
+
 -- name: WasAtStation :one
 SELECT EXISTS (SELECT 1 FROM events WHERE ticket = ? AND station = ?);
 

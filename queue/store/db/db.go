@@ -90,6 +90,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.otherRecordStmt, err = db.PrepareContext(ctx, otherRecord); err != nil {
 		return nil, fmt.Errorf("error preparing query OtherRecord: %w", err)
 	}
+	if q.ownerOfVisitStmt, err = db.PrepareContext(ctx, ownerOfVisit); err != nil {
+		return nil, fmt.Errorf("error preparing query OwnerOfVisit: %w", err)
+	}
 	if q.personsOfVisitStmt, err = db.PrepareContext(ctx, personsOfVisit); err != nil {
 		return nil, fmt.Errorf("error preparing query PersonsOfVisit: %w", err)
 	}
@@ -253,6 +256,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing otherRecordStmt: %w", cerr)
 		}
 	}
+	if q.ownerOfVisitStmt != nil {
+		if cerr := q.ownerOfVisitStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing ownerOfVisitStmt: %w", cerr)
+		}
+	}
 	if q.personsOfVisitStmt != nil {
 		if cerr := q.personsOfVisitStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing personsOfVisitStmt: %w", cerr)
@@ -394,6 +402,7 @@ type Queries struct {
 	nextTicketOfStmt     *sql.Stmt
 	openTicketsStmt      *sql.Stmt
 	otherRecordStmt      *sql.Stmt
+	ownerOfVisitStmt     *sql.Stmt
 	personsOfVisitStmt   *sql.Stmt
 	setEntryStmt         *sql.Stmt
 	setLetterStmt        *sql.Stmt
@@ -438,6 +447,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		nextTicketOfStmt:     q.nextTicketOfStmt,
 		openTicketsStmt:      q.openTicketsStmt,
 		otherRecordStmt:      q.otherRecordStmt,
+		ownerOfVisitStmt:     q.ownerOfVisitStmt,
 		personsOfVisitStmt:   q.personsOfVisitStmt,
 		setEntryStmt:         q.setEntryStmt,
 		setLetterStmt:        q.setLetterStmt,

@@ -662,6 +662,17 @@ func (q *Queries) OtherRecord(ctx context.Context, arg OtherRecordParams) (strin
 	return record, err
 }
 
+const ownerOfVisit = `-- name: OwnerOfVisit :one
+SELECT owner FROM visits WHERE id = ?
+`
+
+func (q *Queries) OwnerOfVisit(ctx context.Context, id string) (string, error) {
+	row := q.queryRow(ctx, q.ownerOfVisitStmt, ownerOfVisit, id)
+	var owner string
+	err := row.Scan(&owner)
+	return owner, err
+}
+
 const personsOfVisit = `-- name: PersonsOfVisit :many
 SELECT id, visit, reference, name, birth_date FROM persons WHERE visit = ? ORDER BY rowid
 `
