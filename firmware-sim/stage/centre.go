@@ -29,6 +29,7 @@ type Options struct {
 	Env      map[string][]string // further environment of a program, by its name
 	Wrap     map[string][]string // a command that runs a program, by its name: strace and its arguments
 	SimPort  int                 // USB/IP; any free port where zero
+	BusPort  int                 // where the kiosk finds the devices, for something between the two; their own port where zero
 	Reaction time.Duration       // of the simulated person; firmware-sim's own where zero
 }
 
@@ -41,7 +42,9 @@ type Centre struct {
 	Kiosk   *api.Client
 	Partner *http.Client // may put appointments
 
-	people int // references given out
+	people int    // references given out
+	socket string // the kiosk's
+	short  string // folder of the socket, where the centre's own has too long a name for one
 }
 
 // Ports are the loopback ports of a centre's processes.
@@ -67,12 +70,12 @@ func New(o Options) (*Centre, error) {
 		return nil, err
 	}
 	c := &Centre{Options: o, Procs: map[string]*Process{}}
-	for _, step := range []func() error{c.folders, c.keys, c.ports, c.configure} {
+	for _, step := range []func() error{c.folders, c.place, c.keys, c.ports, c.configure} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("preparing the centre: %w", err)
 		}
 	}
-	c.Kiosk = api.NewClient(c.path("kiosk", "kioskd.sock"))
+	c.Kiosk = api.NewClient(c.socket)
 	partner, err := c.PKI.Identity("partner")
 	if err != nil {
 		return nil, err
@@ -106,6 +109,20 @@ func (c *Centre) folders() error {
 			return err
 		}
 	}
+	return nil
+}
+
+// place finds a place for the kiosk's socket, whose path must be short.
+func (c *Centre) place() error {
+	c.socket = c.path("kiosk", "kioskd.sock")
+	if len(c.socket) < 100 {
+		return nil
+	}
+	var err error
+	if c.short, err = os.MkdirTemp("", "loket-"); err != nil {
+		return err
+	}
+	c.socket = filepath.Join(c.short, "kioskd.sock")
 	return nil
 }
 
@@ -227,10 +244,13 @@ func (c *Centre) StopAll() error {
 	return errors.Join(errs...)
 }
 
-// KillAll ends what still runs, for when something went wrong.
+// KillAll ends what still runs and removes what lies outside the centre's folder.
 func (c *Centre) KillAll() {
 	for name, p := range c.Procs {
 		p.Kill()
 		delete(c.Procs, name)
+	}
+	if c.short != "" {
+		_ = os.RemoveAll(c.short)
 	}
 }

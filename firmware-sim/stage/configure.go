@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,10 +18,10 @@ func (c *Centre) configure() error {
 	}
 	kioskd := pem(StationName)
 	for k, v := range map[string]any{
-		"data": c.path("kiosk"), "socket": c.path("kiosk", "kioskd.sock"),
+		"data": c.path("kiosk"), "socket": c.socket,
 		"queue": c.url(c.Ports.Queue), "central": c.url(c.Ports.Central),
 		"central_keys": []string{c.PKI.Path("receipts.pub")}, "recipients": c.PKI.Path("recipients.txt"),
-		"policy": c.Policy, "buses": []string{fmt.Sprintf("usbip:127.0.0.1:%d", c.Ports.USB)},
+		"policy": c.Policy, "buses": []string{fmt.Sprintf("usbip:127.0.0.1:%d", cmp.Or(c.BusPort, c.Ports.USB))},
 		"screen_uids": []int{os.Getuid()}, "technician_uids": []int{os.Getuid()},
 	} {
 		kioskd[k] = v
@@ -60,7 +61,7 @@ func (c *Centre) arguments(name string) []string {
 }
 
 // Socket is the kiosk's UNIX socket.
-func (c *Centre) Socket() string { return c.path("kiosk", "kioskd.sock") }
+func (c *Centre) Socket() string { return c.socket }
 
 // Control is the address of the simulated devices' control API.
 func (c *Centre) Control() string { return fmt.Sprintf("http://127.0.0.1:%d", c.Ports.Control) }

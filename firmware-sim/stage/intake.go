@@ -15,13 +15,19 @@ import (
 	"encoding/json"
 )
 
+// What the queue is told of every applicant besides the reference.
+const (
+	ApplicantName = "Sim Person"
+	ApplicantBorn = "1990-01-02"
+)
+
 // Ticket puts an appointment of one person who owes a photograph and fingerprints, as a partner's system would, and returns
 // the ticket.
 func (c *Centre) Ticket(ctx context.Context, reference string) (station.IssuedTicket, error) {
 	partner := station.Client{BaseURL: c.url(c.Ports.Queue), HTTP: c.Partner}
 	visit, err := partner.PutAppointment(ctx, reference, station.Appointment{
 		Persons: []station.AppointmentPerson{{
-			Reference: reference, Name: "Sim Person", BirthDate: "1990-01-02",
+			Reference: reference, Name: ApplicantName, BirthDate: ApplicantBorn,
 			Services: []station.AppointmentService{{
 				Service: queue.ResidencePermit().ID,
 				Asked:   station.Asked{biometric.Face, biometric.Finger},
