@@ -48,7 +48,7 @@ func (d *daemon) Frames(_ context.Context, fn func(api.Frame) error) error {
 // serve runs a server for the backend and gives the caller's user id these roles.
 func serve(t *testing.T, d *daemon, roles ...api.Role) *api.Client {
 	t.Helper()
-	socket := filepath.Join(t.TempDir(), "sock")
+	socket := shortPath(t)
 	l, err := api.Listen(socket)
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +152,7 @@ func TestNoDaemonIsSaidWithANextStep(t *testing.T) {
 }
 
 func TestALiveSocketIsNotTakenOverAndADeadOneIs(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "sock")
+	socket := shortPath(t)
 	l, err := api.Listen(socket)
 	if err != nil {
 		t.Fatal(err)
@@ -167,4 +167,22 @@ func TestALiveSocketIsNotTakenOverAndADeadOneIs(t *testing.T) {
 		t.Fatalf("after a crash: %v", err)
 	}
 	_ = again.Close()
+}
+
+func TestASocketPathThatIsTooLongIsSaidSo(t *testing.T) {
+	_, err := api.Listen(filepath.Join(t.TempDir(), strings.Repeat("long", 30)))
+	if err == nil || !strings.Contains(err.Error(), "shorter folder") {
+		t.Errorf("a path that is too long gives %v", err)
+	}
+}
+
+// shortPath gives a place for a socket: a test's own folder can have too long a name.
+func shortPath(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "loket-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return filepath.Join(dir, "sock")
 }

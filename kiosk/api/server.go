@@ -20,6 +20,7 @@ const (
 	maxCommand = 64 << 10 // bytes of a command
 	frameHead  = 20       // bytes before the planes of a frame
 	maxSide    = 4096     // px of a frame
+	maxPath    = 107      // bytes of a socket's path: sun_path in unix(7)
 )
 
 // Server answers on a UNIX socket. Roles gives the roles of a user id; no role means no answer.
@@ -32,6 +33,9 @@ type rolesKey struct{}
 
 // Listen opens the socket with mode 0660. A socket that a dead daemon left behind is replaced; a live one is an error.
 func Listen(path string) (*net.UnixListener, error) {
+	if len(path) > maxPath {
+		return nil, fmt.Errorf("listening on %s: a socket's path has at most %d bytes (hint: put it into a shorter folder)", path, maxPath)
+	}
 	if conn, err := net.Dial("unix", path); err == nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("listening on %s: another daemon answers there (hint: stop it first)", path)
