@@ -49,7 +49,7 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // pushThrough pushes a record of 23 bytes through the script.
-func pushThrough(t *testing.T, steps func(receipt map[string]string) []step) (record.SignedReceipt, error, *scripted) {
+func pushThrough(t *testing.T, steps func(receipt map[string]string) []step) (record.SignedReceipt, *scripted, error) {
 	t.Helper()
 	b := open(t, t.TempDir())
 	id := b.mustPut(t, 1)
@@ -73,7 +73,7 @@ func pushThrough(t *testing.T, steps func(receipt map[string]string) []step) (re
 	if len(s.steps) != 0 {
 		t.Errorf("%d steps were not taken", len(s.steps))
 	}
-	return got, err, s
+	return got, s, err
 }
 
 func TestAPushFollowsTheServiceWhereverItStands(t *testing.T) {
@@ -104,7 +104,7 @@ func TestAPushFollowsTheServiceWhereverItStands(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			receipt, err, _ := pushThrough(t, func(r map[string]string) []step {
+			receipt, _, err := pushThrough(t, func(r map[string]string) []step {
 				list := steps(r)
 				for _, s := range list {
 					if s.header["Upload-Offset"] == "23" {
@@ -145,7 +145,7 @@ func TestNoAnswerButAReceiptIsSuccess(t *testing.T) {
 			if name == "a page" {
 				steps = append(steps, step{"PATCH 0", 200, nil, "<h1>Welcome</h1>"})
 			}
-			_, err, _ := pushThrough(t, func(map[string]string) []step { return steps })
+			_, _, err := pushThrough(t, func(map[string]string) []step { return steps })
 			var refused *RefusedError
 			if err == nil || errors.As(err, &refused) != c.refused {
 				t.Errorf("error %v", err)
@@ -155,7 +155,7 @@ func TestNoAnswerButAReceiptIsSuccess(t *testing.T) {
 }
 
 func TestAPushGivesUpOnAServiceThatGoesInCircles(t *testing.T) {
-	_, err, s := pushThrough(t, func(map[string]string) []step {
+	_, s, err := pushThrough(t, func(map[string]string) []step {
 		steps := []step{{"POST", 201, nil, ""}}
 		for range maxRounds / 2 {
 			steps = append(steps, step{"PATCH 0", 409, nil, ""}, step{"HEAD", 200, map[string]string{"Upload-Offset": "0"}, ""})
@@ -168,7 +168,7 @@ func TestAPushGivesUpOnAServiceThatGoesInCircles(t *testing.T) {
 }
 
 func TestAnAnswerThatNeverEndsIsNotReadToItsEnd(t *testing.T) {
-	_, err, _ := pushThrough(t, func(map[string]string) []step {
+	_, _, err := pushThrough(t, func(map[string]string) []step {
 		return []step{{"POST", 500, nil, strings.Repeat("x", 4*maxReply)}}
 	})
 	if err == nil || len(err.Error()) > 1000 {
