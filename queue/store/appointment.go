@@ -233,11 +233,7 @@ func (p *putting) issue(ctx context.Context, person string, w Wanted, order int6
 	if err != nil {
 		return err
 	}
-	asked, err := toJSON(w.Letter.Asked)
-	if err != nil {
-		return err
-	}
-	onFile, err := toJSON(w.Letter.OnFile)
+	asked, onFile, err := columns(w.Letter)
 	if err != nil {
 		return err
 	}
@@ -254,11 +250,7 @@ func (p *putting) issue(ctx context.Context, person string, w Wanted, order int6
 
 // keep brings a ticket's letter up to date. One that the appointment system had withdrawn waits again.
 func (p *putting) keep(ctx context.Context, row db.Ticket, w Wanted, order int64) error {
-	asked, err := toJSON(w.Letter.Asked)
-	if err != nil {
-		return err
-	}
-	onFile, err := toJSON(w.Letter.OnFile)
+	asked, onFile, err := columns(w.Letter)
 	if err != nil {
 		return err
 	}

@@ -51,6 +51,14 @@ func fromClash(c db.Clash) queue.Clash {
 		Station: c.Station, Other: c.Other, At: fromTime(c.At)}
 }
 
+// columns writes a letter.
+func columns(l queue.Letter) (asked, onFile sql.NullString, err error) {
+	if asked, err = toJSON(l.Asked); err == nil {
+		onFile, err = toJSON(l.OnFile)
+	}
+	return asked, onFile, err
+}
+
 // toJSON writes a list, null for nil: unknown is not nothing.
 func toJSON[T any](list []T) (sql.NullString, error) {
 	if list == nil {
