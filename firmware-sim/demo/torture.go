@@ -65,7 +65,6 @@ func (t *tortureCmd) Run(ctx context.Context, c *cli) error {
 type torture struct {
 	centre *stage.Centre
 	random *rand.Rand
-	kills  int
 
 	mu      sync.Mutex
 	tickets []string

@@ -708,7 +708,7 @@ func TestAReceiptThatACrashPreventedIsSignedAtTheNextStart(t *testing.T) {
 	s := serve(t, false)
 	k := s.kiosk(t, "kiosk-01")
 	p := k.parcel(t, 1, nil)
-	k.send(t, p)
+	first := k.send(t, p).receipt.JSON
 	base := filepath.Join(s.Dir, "records", string(p.docket.Record))
 	for _, suffix := range []string{".receipt.json", ".receipt.json.sig"} {
 		if err := os.Remove(base + suffix); err != nil {
@@ -724,6 +724,15 @@ func TestAReceiptThatACrashPreventedIsSignedAtTheNextStart(t *testing.T) {
 	s.holds(t, p)
 	if got := s.files(t, "records"); len(got) != 5 {
 		t.Errorf("the store holds %v", got)
+	}
+	if again, err := os.ReadFile(base + ".receipt.json"); err != nil || !bytes.Equal(again, first) {
+		t.Errorf("the receipt says something else than the first: %s, %s", first, again)
+	}
+	if err := os.Truncate(base+".receipt.json", 7); err != nil { // as a power cut may leave it
+		t.Fatal(err)
+	}
+	if a := k.announce(t, p); !bytes.Equal(a.receipt.JSON, first) {
+		t.Errorf("a receipt that is not whole is answered with %d %s", a.status, a.receipt.JSON)
 	}
 }
 

@@ -3,9 +3,9 @@ package central
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -31,8 +31,8 @@ func (c *Central) path(id record.ID, suffix string) string {
 	return filepath.Join(c.Dir, recordsDir, string(id)+suffix)
 }
 
-// finalise ends an upload of which all bytes are there: check the hash, sync, rename, sync, sign the receipt, sync. It may be
-// called any number of times, from any of its three callers, and gives the same receipt.
+// finalise ends an upload of which all bytes are there: check the hash, sync, rename, sync, sign the receipt. It may be called
+// any number of times, from any of its three callers, and gives the same receipt.
 func (c *Central) finalise(id string) (record.SignedReceipt, error) {
 	upload, err := c.files.GetUpload(context.Background(), id)
 	if err != nil {
@@ -125,23 +125,21 @@ func (c *Central) move(id string, signed record.SignedDocket, d record.Docket) e
 	)
 }
 
-// sign signs the receipt for a record that is in the store, and keeps it.
+// sign signs the receipt for a record that is in the store, and keeps it. The time of custody is when the last byte was
+// written, which was synced with the file: a receipt that a power cut loses is signed again and says the same. So it need not
+// be synced itself before the station has it.
 func (c *Central) sign(d record.Docket) (record.SignedReceipt, error) {
-	receipt, err := d.Receipt(c.Key, c.now())
+	info, err := os.Stat(c.path(d.Record, sealedSuffix))
 	if err != nil {
 		return record.SignedReceipt{}, err
 	}
-	err = together(
-		func() error { return prepare(c.path(d.Record, receiptSigSuffix), receipt.Sig) },
-		func() error { return prepare(c.path(d.Record, receiptSuffix), receipt.JSON) },
-	)
+	receipt, err := d.Receipt(c.Key, info.ModTime())
 	if err != nil {
 		return record.SignedReceipt{}, err
 	}
 	return receipt, inOrder(
-		func() error { return commit(c.path(d.Record, receiptSigSuffix)) },
-		func() error { return commit(c.path(d.Record, receiptSuffix)) },
-		c.syncRecords,
+		func() error { return replace(c.path(d.Record, receiptSigSuffix), receipt.Sig) },
+		func() error { return replace(c.path(d.Record, receiptSuffix), receipt.JSON) },
 	)
 }
 
@@ -168,12 +166,26 @@ func (c *Central) storedLocked(signed record.SignedDocket, d record.Docket) (*re
 	if !bytes.Equal(known.JSON, signed.JSON) {
 		return nil, differs()
 	}
-	var receipt record.SignedReceipt
-	receipt.JSON, receipt.Sig, err = c.load(d.Record, receiptSuffix)
-	if errors.Is(err, os.ErrNotExist) {
+	receipt, err := c.loadReceipt(d)
+	if err != nil {
 		receipt, err = c.sign(d)
 	}
 	return &receipt, err
+}
+
+// loadReceipt reads a receipt of ours. One that is not whole is as good as none.
+func (c *Central) loadReceipt(d record.Docket) (record.SignedReceipt, error) {
+	var receipt record.SignedReceipt
+	var err error
+	if receipt.JSON, receipt.Sig, err = c.load(d.Record, receiptSuffix); err != nil {
+		return receipt, err
+	}
+	own, ok := c.Key.Public().(*ecdsa.PublicKey)
+	if !ok {
+		return receipt, errors.New("reading a receipt: the key that signs is not ECDSA")
+	}
+	_, err = receipt.Verify([]*ecdsa.PublicKey{own}, d)
+	return receipt, err
 }
 
 // loadDocket reads the docket of a record in the store.
@@ -322,14 +334,15 @@ func prepare(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, bytes.NewReader(data))
+	_, err = f.Write(data)
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
 func commit(path string) error { return os.Rename(path+tempSuffix, path) }
 
+// replace puts a file in its place in one step, without syncing it.
 func replace(path string, data []byte) error {
-	if err := prepare(path, data); err != nil {
+	if err := os.WriteFile(path+tempSuffix, data, 0o600); err != nil {
 		return err
 	}
 	return commit(path)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"loket/kiosk/failpoint"
 	"loket/kiosk/record"
@@ -20,9 +21,9 @@ import (
 const (
 	sealedSuffix     = ".age"
 	docketSuffix     = ".docket.json"
-	docketSigSuffix  = ".docket.json.sig"
+	docketSigSuffix  = docketSuffix + ".sig"
 	receiptSuffix    = ".receipt.json"
-	receiptSigSuffix = ".receipt.json.sig"
+	receiptSigSuffix = receiptSuffix + ".sig"
 	refusedSuffix    = ".refused.json"
 	partialSuffix    = ".partial" // after a random name: not committed
 )
@@ -98,6 +99,16 @@ func (o *Outbox) store(path string, data []byte) error {
 		return errors.Join(err, f.Close())
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// storeSigned stores a document and its signature, at once: syncs that overlap cost little more than one.
+func (o *Outbox) storeSigned(id record.ID, suffix string, json, sig []byte) error {
+	var errs [2]error
+	var group sync.WaitGroup
+	group.Go(func() { errs[0] = o.store(o.path(id, suffix+".sig"), sig) })
+	group.Go(func() { errs[1] = o.store(o.path(id, suffix), json) })
+	group.Wait()
+	return errors.Join(errs[:]...)
 }
 
 // newFile makes an empty file for the owner alone; one of the same name that an earlier try left is emptied.
@@ -179,10 +190,7 @@ func (p *put) seal(seal func(io.Writer) error) (record.ID, int64, error) {
 
 func (p *put) commit() error {
 	id := p.docket.Record
-	if err := p.o.store(p.o.path(id, docketSigSuffix), p.signed.Sig); err != nil {
-		return err
-	}
-	if err := p.o.store(p.o.path(id, docketSuffix), p.signed.JSON); err != nil {
+	if err := p.o.storeSigned(id, docketSuffix, p.signed.JSON, p.signed.Sig); err != nil {
 		return err
 	}
 	if err := p.o.syncDir(); err != nil {

@@ -103,11 +103,7 @@ func (o *Outbox) accept(e *entry, receipt record.SignedReceipt) error {
 	}
 	failpoint.Hit("push.receipted")
 	o.mark(e, Receipted, "", "")
-	id := e.Docket.Record
-	if err := o.store(o.path(id, receiptSigSuffix), receipt.Sig); err != nil {
-		return fmt.Errorf("writing the receipt: %w", explain(err))
-	}
-	if err := o.store(o.path(id, receiptSuffix), receipt.JSON); err != nil {
+	if err := o.storeSigned(e.Docket.Record, receiptSuffix, receipt.JSON, receipt.Sig); err != nil {
 		return fmt.Errorf("writing the receipt: %w", explain(err))
 	}
 	if err := o.syncDir(); err != nil {
@@ -117,7 +113,8 @@ func (o *Outbox) accept(e *entry, receipt record.SignedReceipt) error {
 	return o.purge(e, receipt)
 }
 
-// purge notes the receipt and deletes the sealed file, in this order.
+// purge notes the receipt and deletes the sealed file, in this order. A deletion that a power cut undoes is done again at the
+// next start.
 func (o *Outbox) purge(e *entry, receipt record.SignedReceipt) error {
 	if o.OnReceipt != nil {
 		if err := o.OnReceipt(e.signed, receipt); err != nil {
@@ -126,9 +123,6 @@ func (o *Outbox) purge(e *entry, receipt record.SignedReceipt) error {
 	}
 	failpoint.Hit("receipt.journalled")
 	if err := o.remove(e.Docket.Record, sealedSuffix, refusedSuffix); err != nil {
-		return fmt.Errorf("deleting the sealed record: %w", err)
-	}
-	if err := o.syncDir(); err != nil {
 		return fmt.Errorf("deleting the sealed record: %w", err)
 	}
 	failpoint.Hit("receipt.purged")
