@@ -170,13 +170,7 @@ func (s *Subject) holds(c Condition) bool {
 func (s *Subject) Start(sc Scenario) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stop != nil {
-		s.stop()
-	}
-	select {
-	case <-s.script:
-	default:
-	}
+	s.interrupt()
 	s.script <- sc
 	s.playing = Playing{Name: sc.Name, Running: true}
 }
@@ -185,6 +179,12 @@ func (s *Subject) Start(sc Scenario) {
 func (s *Subject) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.interrupt()
+	s.playing.Running = false
+}
+
+// interrupt ends what plays and drops what was to play. The mutex is held.
+func (s *Subject) interrupt() {
 	if s.stop != nil {
 		s.stop()
 	}
@@ -192,7 +192,6 @@ func (s *Subject) Stop() {
 	case <-s.script:
 	default:
 	}
-	s.playing.Running = false
 }
 
 // play plays the scenarios that are started until ctx ends.
