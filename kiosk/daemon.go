@@ -101,6 +101,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.show,
 		d.obey,
 		d.metrics,
+		d.watchdog,
 	} {
 		group.Go(func() error { return service(ctx) })
 	}

@@ -115,7 +115,11 @@ func (d *Daemon) receipted(docket record.SignedDocket, receipt record.SignedRece
 	if err != nil {
 		return err
 	}
-	d.tellFact(station.FactReceipted, k, "", d.now())
+	r, err := receipt.Receipt()
+	if err != nil {
+		return err
+	}
+	d.tellFact(station.FactReceipted, k, "", r.Custody)
 	return nil
 }
 

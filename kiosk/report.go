@@ -7,6 +7,7 @@ import (
 
 	"loket/kiosk/failpoint"
 	"loket/kiosk/journal"
+	"loket/kiosk/record"
 	"loket/kiosk/session"
 	"loket/queue"
 	"loket/queue/station"
@@ -34,6 +35,9 @@ func (d *Daemon) recover() error {
 		if err := d.journal.AddDocket(signed); err != nil {
 			return err
 		}
+		if err := d.retell(docket); err != nil {
+			return err
+		}
 	}
 	unfinished, err := d.journal.Unfinished()
 	if err != nil {
@@ -47,6 +51,21 @@ func (d *Daemon) recover() error {
 		}
 		if err := d.journal.EndSession(u.Session, end, d.now()); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// retell tells the centre again what it may have missed of a record. It keeps each fact once.
+func (d *Daemon) retell(docket record.Docket) error {
+	d.tellFact(station.FactSealed, docket, "", docket.Time)
+	chain, err := d.journal.Trace(docket.Session)
+	if err != nil {
+		return err
+	}
+	for _, link := range chain.Sessions {
+		if link.Session == docket.Session && link.Receipt != nil {
+			d.tellFact(station.FactReceipted, docket, "", link.Receipt.Custody)
 		}
 	}
 	return nil
