@@ -186,6 +186,7 @@ func TestWhereAPictureEnds(t *testing.T) {
 
 // TestRecordedDatasets decodes what a real camera sent.
 func TestRecordedDatasets(t *testing.T) {
+	t.Attr("fixtures", "usb/canon-sx200")
 	root := os.Getenv("LOKET_FIXTURES")
 	file := filepath.Join(root, "usb", "canon-sx200", "canon-powershot-sx200.ioctl")
 	f, err := os.Open(file)

@@ -231,6 +231,7 @@ func TestFilesLieOnTheGlassPixelForPixel(t *testing.T) {
 }
 
 func TestFilesOfAnotherMaker(t *testing.T) {
+	t.Attr("fixtures", "fingers/nist")
 	dir := os.Getenv("LOKET_FIXTURES")
 	if dir == "" {
 		t.Skip("skipped: LOKET_FIXTURES names no folder of fixtures")

@@ -36,6 +36,7 @@ func (p *platen) Capture(context.Context, []biometric.FingerPosition, func(drive
 }
 
 func TestPrintsOfAnotherMakerGetThroughAtASupervisedStation(t *testing.T) {
+	t.Attr("fixtures", "fingers")
 	dir := os.Getenv("LOKET_FIXTURES")
 	files, _ := filepath.Glob(dir + "/fingers/*/*.pgm")
 	if dir == "" || len(files) == 0 {

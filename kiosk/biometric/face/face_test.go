@@ -130,6 +130,7 @@ func TestShrinkingFitsOnceAndKeepsWhichWayIsUp(t *testing.T) {
 }
 
 func TestARealPortraitIsGood(t *testing.T) {
+	t.Attr("fixtures", "faces")
 	dir := os.Getenv("LOKET_FIXTURES")
 	if dir == "" {
 		t.Skip("LOKET_FIXTURES is not set: no portrait to judge")

@@ -91,6 +91,7 @@ func TestWhatCannotBeJudgedIsAnError(t *testing.T) {
 }
 
 func TestPrintsOfAnotherMakerAreUsable(t *testing.T) {
+	t.Attr("fixtures", "fingers/nist")
 	dir := os.Getenv("LOKET_FIXTURES")
 	files, _ := filepath.Glob(dir + "/fingers/nist/*.pgm")
 	if dir == "" || len(files) == 0 {
