@@ -39,12 +39,12 @@ help: ## list the targets
 
 .PHONY: demo
 demo: build ## one intake from ticket to receipt, headless, into run/demo/ (N=3 SCENARIO=dry-finger PHOTO=file FINGERS=folder)
-	bin/loket-demo demo --bin bin --out run/demo --n $(N) $(if $(SCENARIO),--scenario '$(SCENARIO)') \
+	@bin/loket-demo demo --bin bin --out run/demo --n $(N) $(if $(SCENARIO),--scenario '$(SCENARIO)') \
 	  $(if $(PHOTO),--photo '$(PHOTO)') $(if $(FINGERS),--fingers '$(FINGERS)')
 
 .PHONY: run
 run: build ## the same system left running, with what to do printed; ctrl-c ends it
-	bin/loket-demo run --bin bin --out run/live
+	@bin/loket-demo run --bin bin --out run/live
 
 .PHONY: test
 test: house ## go vet and all tests; prints what was skipped and why, the counts last
