@@ -85,6 +85,11 @@ func (d *demoCmd) serve(ctx context.Context, centre *stage.Centre) ([]stage.Inta
 	}()
 	var intakes []stage.Intake
 	for i := range d.N {
+		if i > 0 {
+			if err := centre.NextPerson(ctx); err != nil {
+				return nil, err
+			}
+		}
 		intake, err := one(ctx, centre, centre.NextReference(), i%2 == 1)
 		if err != nil {
 			return nil, fmt.Errorf("person %d of %d: %w", i+1, d.N, err)

@@ -78,6 +78,24 @@ func (c *Centre) Describe() string {
 	return strings.Join(list, ", ") + ", " + Kioskd + " as " + StationName
 }
 
+// NextPerson lets another simulated person step up. It returns when they are drawn.
+func (c *Centre) NextPerson(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Control()+"/v1/events", strings.NewReader(`{"event":"next-person"}`))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("asking for the next person: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("asking for the next person: the simulated devices answered %s", resp.Status)
+	}
+	return nil
+}
+
 // PersonTime asks the simulated devices how long people have taken so far.
 func (c *Centre) PersonTime(ctx context.Context) (time.Duration, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Control()+"/v1/state", nil)
