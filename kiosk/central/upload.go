@@ -9,9 +9,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"github.com/tus/tusd/v2/pkg/handler"
+	"golang.org/x/sys/unix"
 )
 
 // running is the hash of the first n bytes of an upload, as far as they came to this process.
@@ -50,19 +52,70 @@ func (s *store) GetUpload(ctx context.Context, id string) (handler.Upload, error
 
 // WriteChunk appends to the file. tusd's lock makes sure that one chunk is written at a time.
 func (u *upload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (int64, error) {
-	h := u.store.claim(u.id, offset)
-	if h != nil {
-		src = io.TeeReader(src, h.hash)
+	f, err := os.OpenFile(u.store.data(u.id), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return 0, err
 	}
-	n, err := u.Upload.WriteChunk(ctx, offset, src)
-	if h != nil && err == nil {
-		h.n += n
-		u.store.give(u.id, h)
+	w := &appender{f: f, at: offset, hash: u.store.claim(u.id, offset)}
+	n, err := w.from(src)
+	err = errors.Join(err, f.Close())
+	if err == nil && w.hash != nil {
+		w.hash.n += n
+		u.store.give(u.id, w.hash)
 	}
 	if err != nil && full(err) {
 		err = asTus(problemFull())
 	}
 	return n, err
+}
+
+// appender writes to a file what comes from a line: while one piece is hashed and on its way to the disk, the next is read.
+type appender struct {
+	f    *os.File
+	at   int64    // where the file ends
+	hash *running // nil where the bytes before were not seen
+}
+
+// pieceSize is how much is read at a time.
+const pieceSize = 256 << 10
+
+// from writes all that src gives and says how much that was.
+func (a *appender) from(src io.Reader) (int64, error) {
+	var total int64
+	buffers := [2][]byte{make([]byte, pieceSize), make([]byte, pieceSize)}
+	var behind sync.WaitGroup
+	var failed error // of the piece before; read after behind.Wait
+	for i := 0; ; i ^= 1 {
+		n, err := io.ReadFull(src, buffers[i])
+		behind.Wait()
+		if failed != nil {
+			return total, failed
+		}
+		piece := buffers[i][:n]
+		total += int64(n)
+		behind.Go(func() { failed = a.write(piece) })
+		if err != nil {
+			behind.Wait()
+			if err == io.EOF || err == io.ErrUnexpectedEOF {
+				err = nil
+			}
+			return total, errors.Join(err, failed)
+		}
+	}
+}
+
+// write appends a piece, hashes it and lets the disk begin with it.
+func (a *appender) write(piece []byte) error {
+	n, err := a.f.Write(piece)
+	if err != nil {
+		return err
+	}
+	_ = unix.SyncFileRange(int(a.f.Fd()), a.at, int64(n), unix.SYNC_FILE_RANGE_WRITE) // only a head start: the sync comes later
+	a.at += int64(n)
+	if a.hash != nil {
+		a.hash.hash.Write(piece)
+	}
+	return nil
 }
 
 // claim takes the running hash of an upload if it stands at offset. Whoever fails to give it back leaves the upload to be

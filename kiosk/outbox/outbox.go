@@ -47,8 +47,9 @@ type Entry struct {
 	Sent    int64         `json:"sent"`     // bytes of Docket.Size that went out in the present or last try
 }
 
-// Pusher brings one sealed record to the service. Push is idempotent: what the service already has it does not get twice. An
-// error is temporary unless it is a [*RefusedError]. The receipt need not be verified: the outbox does that.
+// Pusher brings one sealed record to the service. Push is idempotent: what the service already has it does not get twice. It
+// is called from several goroutines, each with another record. An error is temporary unless it is a [*RefusedError]. The
+// receipt need not be verified: the outbox does that.
 type Pusher interface {
 	Push(ctx context.Context, d record.SignedDocket, sealed io.ReadSeeker) (record.SignedReceipt, error)
 }
@@ -79,8 +80,8 @@ var ErrFull = errors.New("disk full")
 type Outbox struct {
 	Dir         string
 	ReceiptKeys []*ecdsa.PublicKey // pinned keys that sign receipts
-	// OnReceipt notes a verified receipt before the sealed file is deleted. It is called again after a crash; an error keeps
-	// the file. It may be nil.
+	// OnReceipt notes a verified receipt before the sealed file is deleted. It is called again after a crash, and for several
+	// records at once; an error keeps the file. It may be nil.
 	OnReceipt func(record.SignedDocket, record.SignedReceipt) error
 	Keep      time.Duration    // how long dockets and receipts of purged records stay here; 30 days where zero
 	Log       *slog.Logger     // slog.Default where nil

@@ -9,38 +9,59 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"loket/kiosk/failpoint"
 	"loket/kiosk/record"
 )
 
-// Run sends what is in the outbox, oldest first, one at a time, until ctx ends; it then returns ctx.Err(). A record whose try
-// failed waits, longer each time up to half a minute, and does not hold up the others.
+// lines is how many records are sent at once: while one waits for a disk, another is on the line.
+const lines = 4
+
+// Run sends what is in the outbox, oldest first, a few at a time, until ctx ends; it then returns ctx.Err(). A record whose
+// try failed waits, longer each time up to half a minute, and does not hold up the others.
 func (o *Outbox) Run(ctx context.Context, p Pusher) error {
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	free := make(chan struct{}, lines)
 	day := time.NewTicker(24 * time.Hour)
 	defer day.Stop()
 	for {
-		e, wait := o.next()
-		if e != nil {
-			o.send(ctx, p, e)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			continue
-		}
-		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return ctx.Err()
-		case <-day.C:
-			o.forget()
-		case <-o.wake:
-		case <-timer.C:
+		case free <- struct{}{}:
 		}
-		timer.Stop()
+		e, wait := o.next()
+		if e != nil {
+			sending.Go(func() {
+				o.send(ctx, p, e)
+				<-free
+				o.nudge() // there may be a new next time
+			})
+			continue
+		}
+		<-free
+		if err := o.idle(ctx, wait, day.C); err != nil {
+			return err
+		}
 	}
+}
+
+// idle waits until there may be something to do.
+func (o *Outbox) idle(ctx context.Context, wait time.Duration, day <-chan time.Time) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-day:
+		o.forget()
+	case <-o.wake:
+	case <-timer.C:
+	}
+	return nil
 }
 
 // next gives the oldest record whose time has come, or how long to wait for one.
