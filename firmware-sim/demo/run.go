@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"loket/firmware-sim/stage"
@@ -20,7 +21,7 @@ func (runCmd) Run(ctx context.Context, c *cli) error {
 	if err := centre.StartAll(ctx); err != nil {
 		return err
 	}
-	ctl := fmt.Sprintf("%s --socket %s", filepath.Join(c.Bin, "kioskctl"), centre.Socket())
+	ctl := fmt.Sprintf("%s --socket %s", filepath.Join(c.Bin, "kioskctl"), nearby(centre.Socket()))
 	fmt.Printf("The centre is up: %s.\n\n", centre.Describe())
 	for range 3 {
 		t, err := centre.Ticket(ctx, centre.NextReference())
@@ -44,4 +45,16 @@ Ctrl-C ends it.
 	_ = attendant.Run(ctx)
 	fmt.Println("\nending…")
 	return centre.StopAll()
+}
+
+// nearby gives a path as it is from here, where that is shorter.
+func nearby(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(here, path); err == nil && len(rel) < len(path) {
+		return rel
+	}
+	return path
 }

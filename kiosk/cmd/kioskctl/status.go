@@ -21,8 +21,11 @@ func (statusCmd) Run(c *call) error {
 
 func (c *call) status(st api.Status) {
 	ready := "ready"
-	if !st.Ready {
+	switch {
+	case len(st.Problems) > 0:
 		ready = "NOT READY"
+	case !st.Ready:
+		ready = "busy"
 	}
 	demo := ""
 	if st.Demo {
