@@ -16,8 +16,11 @@ import (
 // leaseLimit bounds the wait for a device that is being opened.
 const leaseLimit = 10 * time.Second
 
-// capture runs one step on a device and tells the session how it ended. It gives the device back before it tells.
+// capture runs one step on a device and tells the session how it ended. It gives the device back before it tells. A capture
+// that was stopped may still be giving its device back: the next one waits for that.
 func (d *Daemon) capture(ctx context.Context, s session.Session, step plan.Step) {
+	d.capturing.Lock()
+	defer d.capturing.Unlock()
 	result, err := d.captureStep(ctx, s, step)
 	if ctx.Err() != nil {
 		d.captureStopped(s, result)
@@ -64,7 +67,7 @@ func (d *Daemon) captureStep(ctx context.Context, s session.Session, step plan.S
 	if err != nil {
 		return acquire.Result{}, err
 	}
-	d.used(lease.Device.Info())
+	d.used(s.ID, lease.Device.Info())
 	result, err := d.acquirer.Capture(ctx, step, lease.Device, func(p acquire.Progress) { d.guide(s.Entry, step, p) })
 	lease.Release(err)
 	d.previews.clear()
@@ -82,11 +85,11 @@ func (d *Daemon) guide(entry int, step plan.Step, p acquire.Progress) {
 	d.seen(entry, api.Guidance{Step: step.ID, Hint: p.Hint, Fingers: p.Fingers, Attempt: p.Attempt})
 }
 
-// used notes a device for the record.
-func (d *Daemon) used(info drivers.Info) {
+// used notes a device for the session's record.
+func (d *Daemon) used(id string, info drivers.Info) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.cur != nil {
+	if d.cur != nil && d.cur.session.ID == id {
 		d.cur.devices[info.USB.Identity().String()] = info
 	}
 }

@@ -60,6 +60,8 @@ type Daemon struct {
 	ctx      context.Context
 	work     sync.WaitGroup // captures and sealings
 
+	capturing sync.Mutex // held by the one capture that runs
+
 	mu         sync.Mutex
 	cur        *running
 	starting   bool // a ticket is being asked for

@@ -23,10 +23,17 @@ type running struct {
 	ticket   station.Ticket
 	active   time.Time          // when the person was last seen to act
 	stop     context.CancelFunc // ends the work of the current entry
-	timer    *time.Timer
+	timer    *time.Timer        // of the current state's deadline; nil where it has none
 	guidance *api.Guidance
 	devices  map[string]drivers.Info // that were used, by identity
 	pending  *session.Event          // said during a capture, applied when the capture has ended
+}
+
+func (r *running) stopTimer() {
+	if r.timer != nil {
+		r.timer.Stop()
+		r.timer = nil
+	}
 }
 
 // send applies an event to the session with that id, or to whichever is in progress where id is empty, and enters the state
@@ -101,7 +108,7 @@ func (d *Daemon) enter() {
 // finish ends the session in progress: its samples are wiped, its end is journalled and told to the queue.
 func (d *Daemon) finish() {
 	s := d.cur.session
-	d.cur.timer.Stop()
+	d.cur.stopTimer()
 	d.vault.wipe()
 	d.previews.clear()
 	now := d.now()
@@ -117,17 +124,13 @@ func (d *Daemon) finish() {
 
 // setTimer waits for the deadline of the current state.
 func (d *Daemon) setTimer() {
-	cur := d.cur
-	if cur.timer != nil {
-		cur.timer.Stop()
-	}
-	s := cur.session
-	deadline, limited := s.Deadline(cur.active)
+	d.cur.stopTimer()
+	s := d.cur.session
+	deadline, limited := s.Deadline(d.cur.active)
 	if !limited {
-		cur.timer = time.AfterFunc(24*time.Hour, func() {})
 		return
 	}
-	cur.timer = time.AfterFunc(deadline.End.Sub(d.now()), func() { d.timedOut(s.ID, s.Entry) })
+	d.cur.timer = time.AfterFunc(deadline.End.Sub(d.now()), func() { d.timedOut(s.ID, s.Entry) })
 }
 
 // timedOut ends a state that nobody acted in, unless the person acted since the timer was set.
