@@ -486,6 +486,7 @@ func TestAServiceThatIsAwayIsTriedLessAndLessOftenUpToHalfAMinute(t *testing.T) 
 		ctx, cancel := context.WithCancel(t.Context())
 		done := run(ctx, b, away)
 		time.Sleep(5 * time.Minute)
+		synctest.Wait()
 		if len(at) < 12 || at[1].Sub(at[0]) != firstWait || at[len(at)-1].Sub(at[len(at)-2]) != lastWait {
 			t.Errorf("tried %d times, last wait %v", len(at), at[len(at)-1].Sub(at[len(at)-2]))
 		}
