@@ -86,6 +86,11 @@ torture: go ## kills every process at every failpoint, then at random, and compa
 	$(BUILD) -tags failpoints -o build/failpoints/loket-demo ./firmware-sim/demo
 	build/failpoints/loket-demo torture --bin build/failpoints --out run/torture
 
+.PHONY: leak
+leak: build ## two intakes under strace: nothing of a sample is ever written in the clear, and what is synced when
+	@.ci/need strace
+	bin/loket-demo leak --bin bin --out run/leak
+
 .PHONY: fuzz
 fuzz: go ## every fuzz target for a few seconds (FUZZTIME=5s)
 	@.ci/fuzz $(FUZZTIME)

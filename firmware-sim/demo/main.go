@@ -19,6 +19,9 @@ type cli struct {
 
 	Demo    demoCmd    `cmd:"" default:"withargs" help:"Take people from ticket to receipt, check what came of it, and end."`
 	Run     runCmd     `cmd:"" help:"Keep the centre running for a person to play with."`
+	Leak    leakCmd    `cmd:"" help:"Take people through under strace and look for their samples in everything that was written."`
+	Measure measureCmd `cmd:"" help:"Print what a kiosk takes: idle, to be ready, and of an intake."`
+	Plant   plantCmd   `cmd:"" hidden:"" help:"Leak on purpose; leak calls it."`
 	Torture tortureCmd `cmd:"" help:"Kill every process at every step and at random, and compare what came of it (programs built with -tags failpoints)."`
 }
 
