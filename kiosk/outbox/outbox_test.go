@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -356,9 +357,9 @@ func TestAJournalThatCanNotWriteKeepsTheRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, t.TempDir())
 		id := b.mustPut(t, 1)
-		broken := true
+		var works atomic.Bool
 		b.OnReceipt = func(record.SignedDocket, record.SignedReceipt) error {
-			if broken {
+			if !works.Load() {
 				return errors.New("the journal is broken")
 			}
 			return nil
@@ -369,7 +370,7 @@ func TestAJournalThatCanNotWriteKeepsTheRecord(t *testing.T) {
 		if !strings.Contains(names(t, b.Dir), string(id)+".age") || !strings.Contains(b.List()[0].Reason, "journal") {
 			t.Errorf("there is %s", names(t, b.Dir))
 		}
-		broken = false
+		works.Store(true)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if len(b.List()) != 0 {
