@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"loket/kiosk/failpoint"
 	"loket/kiosk/record"
@@ -21,6 +23,8 @@ import (
 type TusPusher struct {
 	URL    string       // of the service: "https://central.example:8443"
 	Client *http.Client // with the station's certificate
+	// Stall is how long nothing may move before a try is given up; 30 seconds where zero.
+	Stall time.Duration
 }
 
 // The headers that carry a receipt, in base64.
@@ -37,6 +41,7 @@ const (
 
 const (
 	tusVersion  = "1.0.0"
+	stallLimit  = 30 * time.Second
 	maxReply    = 64 << 10 // bytes read of any answer
 	maxRounds   = 4        // how often one Push follows a service that has changed its mind
 	statusBadCk = 460      // tus checksum extension: the bytes were spoilt on the way
@@ -220,18 +225,51 @@ type reply struct {
 	body   []byte
 }
 
+// errStalled says that nothing moved for too long.
+var errStalled = errors.New("nothing moves on the line to the service (hint: look at the network; the record is sent again)")
+
 func (p *push) do(req *http.Request) (*reply, error) {
-	resp, err := p.client.Do(req)
+	ctx, cancel := context.WithCancelCause(req.Context())
+	defer cancel(nil)
+	alive := &alive{body: req.Body, limit: cmp.Or(p.t.Stall, stallLimit)}
+	alive.timer = time.AfterFunc(alive.limit, func() { cancel(errStalled) })
+	defer alive.timer.Stop()
+	if req.Body != nil {
+		req.Body = alive
+	}
+	resp, err := p.client.Do(req.WithContext(ctx))
 	if err != nil {
-		return nil, err
+		return nil, stalled(ctx, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
 	if err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", err)
+		return nil, fmt.Errorf("reading the answer: %w", stalled(ctx, err))
 	}
 	return &reply{status: resp.StatusCode, header: resp.Header, body: body}, nil
 }
+
+// stalled gives the cause of an end that was ours.
+func stalled(ctx context.Context, err error) error {
+	if context.Cause(ctx) == errStalled {
+		return errStalled
+	}
+	return err
+}
+
+// alive is a request's body; each read of it shows that something moves.
+type alive struct {
+	body  io.ReadCloser
+	timer *time.Timer
+	limit time.Duration
+}
+
+func (a *alive) Read(b []byte) (int, error) {
+	a.timer.Reset(a.limit)
+	return a.body.Read(b)
+}
+
+func (a *alive) Close() error { return a.body.Close() }
 
 // offset reads how much of the upload the service holds.
 func (r *reply) offset(size int64) (int64, error) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"loket/kiosk/record"
 )
@@ -172,6 +173,19 @@ func TestAnAnswerThatNeverEndsIsNotReadToItsEnd(t *testing.T) {
 		return []step{{"POST", 500, nil, strings.Repeat("x", 4*maxReply)}}
 	})
 	if err == nil || len(err.Error()) > 1000 {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestAServiceThatTakesEverythingAndSaysNothingIsGivenUp(t *testing.T) {
+	b := open(t, t.TempDir())
+	id := b.mustPut(t, 1)
+	end := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-end }))
+	defer server.Close()
+	defer close(end)
+	_, err := (&TusPusher{URL: server.URL, Stall: 20 * time.Millisecond}).Push(t.Context(), b.entries[id].signed, strings.NewReader(""))
+	if !errors.Is(err, errStalled) || !strings.Contains(err.Error(), "hint:") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -79,9 +78,9 @@ func newOpener(c *cli) (*opener, error) {
 		return nil, errors.New("reading the stations' certificates: there is none (hint: --stations takes PEM files of role kiosk or desk, or folders of them)")
 	}
 	for _, path := range c.ReceiptKey {
-		key, err := publicKey(path)
+		key, err := identity.LoadPublicKey(path)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("reading a receipt key: %w", err)
 		}
 		o.receipts = append(o.receipts, key)
 	}
@@ -113,26 +112,6 @@ func (o *opener) addStations(path string) error {
 		}
 	}
 	return nil
-}
-
-func publicKey(path string) (*ecdsa.PublicKey, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading a receipt key: %w", err)
-	}
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, fmt.Errorf("reading the receipt key %s: it is not PEM", path)
-	}
-	key, err := x509.ParsePKIXPublicKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("reading the receipt key %s: %w", path, err)
-	}
-	public, ok := key.(*ecdsa.PublicKey)
-	if !ok {
-		return nil, fmt.Errorf("reading the receipt key %s: it is not ECDSA", path)
-	}
-	return public, nil
 }
 
 // openAll opens every record of the store, in the order of sealing. A record that is not as it must be is quarantined; an
