@@ -48,6 +48,7 @@ const (
 const (
 	opSize       = 8
 	busidSize    = 32
+	recordText   = 256 + busidSize // path and bus id at the start of a device record
 	recordSize   = 312
 	pduSize      = 48
 	isoSize      = 16
@@ -108,9 +109,12 @@ func decodeRecord(b []byte) (record, error) {
 	if len(b) < recordSize {
 		return record{}, errors.New("decoding a device record: too short")
 	}
-	n := b[288:]
+	if b[255] != 0 || b[recordText-1] != 0 {
+		return record{}, errors.New("decoding a device record: a text in it has no end")
+	}
+	n := b[recordText:]
 	r := record{
-		path: text(b[:256]), busid: text(b[256:288]),
+		path: text(b[:256]), busid: text(b[256:recordText]),
 		bus: binary.BigEndian.Uint32(n), dev: binary.BigEndian.Uint32(n[4:]), speed: binary.BigEndian.Uint32(n[8:]),
 		vendor: binary.BigEndian.Uint16(n[12:]), product: binary.BigEndian.Uint16(n[14:]), release: binary.BigEndian.Uint16(n[16:]),
 		class: n[18], sub: n[19], protocol: n[20], configuration: n[21], configurations: n[22], interfaces: n[23],
