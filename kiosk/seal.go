@@ -2,6 +2,7 @@ package kiosk
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"loket/drivers"
 	"loket/kiosk/biometric"
+	"loket/kiosk/outbox"
 	"loket/kiosk/record"
 	"loket/kiosk/session"
 	"loket/queue/station"
@@ -35,7 +37,7 @@ func (d *Daemon) seal(s session.Session, t station.Ticket, devices map[string]dr
 	e := session.Event{Kind: session.Sealed, By: session.Station, Record: string(id)}
 	if err != nil {
 		d.log.Error("sealing", "session", s.ID, "err", err)
-		e = session.Event{Kind: session.Faulted, By: session.Station, Verdict: "sealing-failed"}
+		e = session.Event{Kind: session.Faulted, By: session.Station, Verdict: sealingVerdict(err)}
 	} else {
 		d.committed(docket)
 	}
@@ -43,6 +45,14 @@ func (d *Daemon) seal(s session.Session, t station.Ticket, devices map[string]dr
 		d.log.Error("ending the session", "session", s.ID, "err", err)
 	}
 	d.outbox.Kick()
+}
+
+// sealingVerdict names why nothing was sealed.
+func sealingVerdict(err error) string {
+	if errors.Is(err, outbox.ErrFull) {
+		return "disk-full"
+	}
+	return "sealing-failed"
 }
 
 // committed notes a record that the outbox has. Were this lost, the next start would note it.

@@ -192,6 +192,62 @@ func TestAFullDiskIsSaidBeforeACaptureStarts(t *testing.T) {
 	}
 }
 
+func TestADiskThatFillsDuringACaptureLosesNothing(t *testing.T) {
+	ctx, c := prepared(t, stage.Options{Env: map[string][]string{stage.Kioskd: {"LOKET_KIOSKD_MINIMUM_FREE=1"}}, Reaction: time.Second})
+	data := filepath.Join(c.Dir, "kiosk")
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=6m", "none", data).CombinedOutput(); err != nil {
+		t.Skipf("a small disk can't be mounted here (it needs root): %s", out)
+	}
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", data).Run() })
+	if err := c.StartAll(ctx); err != nil {
+		t.Fatal(err)
+	}
+	attend(ctx, t, c)
+	issued := ticket(ctx, t, c)
+	if _, err := c.Kiosk.Do(ctx, api.Command{Start: &api.Start{Ticket: issued.ID}}); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(ctx, t, c, "a capture", func(st api.Status) bool { return st.Session != nil && st.Session.State == session.Capturing })
+	filler := filepath.Join(data, "filler")
+	fill(t, filler)
+	waitFor(ctx, t, c, "a call for staff", func(st api.Status) bool { return st.Session != nil && st.Session.Verdict == "disk-full" })
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(ctx, t, c, "the delivery", func(st api.Status) bool { return st.LastEnd != nil && st.LastEnd.Record != "" && st.Outbox.Pending == 0 })
+	settled(ctx, t, c, issued)
+	sound(ctx, t, c, issued)
+}
+
+// fill writes a file until the disk is full.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	block := make([]byte, 4096)
+	for range 1 << 12 {
+		if _, err := f.Write(block); err != nil {
+			return
+		}
+	}
+	t.Fatal("the disk does not fill")
+}
+
+// settled waits until the queue knows that the ticket is done.
+func settled(ctx context.Context, t *testing.T, c *stage.Centre, issued station.IssuedTicket) {
+	t.Helper()
+	for ctx.Err() == nil {
+		if trace, err := c.Trace(ctx, issued.ID); err == nil && trace.Queue != nil && trace.Queue.Ticket.State == "done" {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("the queue never heard: %v", ctx.Err())
+}
+
 func TestARealCertificateOpensNoSimulatedBus(t *testing.T) {
 	_, c := prepared(t, stage.Options{})
 	real, err := stage.NewPKI(t.TempDir(), "Real centre", false)
