@@ -214,7 +214,9 @@ func TestADiskThatFillsDuringACaptureLosesNothing(t *testing.T) {
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(ctx, t, c, "the delivery", func(st api.Status) bool { return st.LastEnd != nil && st.LastEnd.Record != "" && st.Outbox.Pending == 0 })
+	waitFor(ctx, t, c, "the delivery", func(st api.Status) bool {
+		return st.LastEnd != nil && st.LastEnd.Record != "" && st.Outbox.Pending == 0
+	})
 	settled(ctx, t, c, issued)
 	sound(ctx, t, c, issued)
 }
