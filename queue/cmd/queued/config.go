@@ -17,7 +17,7 @@ import (
 	"loket/queue"
 )
 
-// config is what queued is told: a YAML file, overridden by LOKET_ variables of the same names in capitals.
+// config is what queued is told: a YAML file, overridden by LOKET_QUEUED_ variables of the same names in capitals.
 type config struct {
 	Listen      string          `koanf:"listen"`      // for stations and systems that know appointments
 	Database    string          `koanf:"database"`    // the queue's file
@@ -57,8 +57,8 @@ func load(path string) (config, error) {
 			return config{}, fmt.Errorf("reading the configuration %s: %q is no key (hint: the keys are %s)", path, key, strings.Join(keys, ", "))
 		}
 	}
-	if err := k.Load(env.Provider(".", env.Opt{Prefix: "LOKET_", TransformFunc: fromEnv}), nil); err != nil {
-		return config{}, fmt.Errorf("reading LOKET_ variables: %w", err)
+	if err := k.Load(env.Provider(".", env.Opt{Prefix: "LOKET_QUEUED_", TransformFunc: fromEnv}), nil); err != nil {
+		return config{}, fmt.Errorf("reading LOKET_QUEUED_ variables: %w", err)
 	}
 	c := defaults()
 	if err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{Tag: "koanf"}); err != nil {
@@ -70,9 +70,9 @@ func load(path string) (config, error) {
 	return c, nil
 }
 
-// fromEnv leaves out what other programs' variables share the prefix for.
+// fromEnv gives the key of a variable. What is no key, or has more than one value, is left out.
 func fromEnv(name, value string) (string, any) {
-	key := strings.ToLower(strings.TrimPrefix(name, "LOKET_"))
+	key := strings.ToLower(strings.TrimPrefix(name, "LOKET_QUEUED_"))
 	if key == "services" || !slices.Contains(keys, key) {
 		return "", nil
 	}

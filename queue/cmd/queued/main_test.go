@@ -65,7 +65,7 @@ func TestItSaysReadyServesAndEndsOnSIGTERM(t *testing.T) {
 	}
 	defer systemd.Close()
 	cmd := command(t, config+"database: "+database+"\nmetrics: 127.0.0.1:0\n",
-		"LOKET_LISTEN=127.0.0.1:0", "LOKET_ELSE=ignored", "NOTIFY_SOCKET="+notify, "WATCHDOG_USEC=30000000")
+		"LOKET_QUEUED_LISTEN=127.0.0.1:0", "LOKET_QUEUED_ELSE=ignored", "NOTIFY_SOCKET="+notify, "WATCHDOG_USEC=30000000")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func TestAWrongConfigurationSaysWhatToDoAndExitsWithTwo(t *testing.T) {
 		"same prefix":         {config + "services:\n  - {id: x, prefix: A, organisation: o}\n  - {id: y, prefix: A, organisation: o}\n", "another"},
 		"not YAML":            {"{", "configuration"},
 	} {
-		out, err := command(t, x.config, "LOKET_DATABASE="+p.Path("queue.db")).CombinedOutput()
+		out, err := command(t, x.config, "LOKET_QUEUED_DATABASE="+p.Path("queue.db")).CombinedOutput()
 		exit, ok := err.(*exec.ExitError)
 		if !ok || exit.ExitCode() != exitConfiguration || !strings.Contains(string(out), x.says) {
 			t.Errorf("%s: %v: %s", name, err, out)
