@@ -20,8 +20,9 @@ import (
 )
 
 type leakCmd struct {
-	N     int    `name:"n" help:"How many people." default:"2"`
-	Plant string `help:"Plant one leak in the run: the check must then fail (${enum})." enum:"none,raw,base64,log,temp,name" default:"none"`
+	N        int    `name:"n" help:"How many people." default:"2"`
+	Scenario string `help:"A scenario that the simulated people follow." placeholder:"FILE"`
+	Plant    string `help:"Plant one leak in the run: the check must then fail (${enum})." enum:"none,raw,base64,log,temp,name" default:"none"`
 }
 
 // tracedPrograms are those that are watched: all that hold or receive anything of a person.
@@ -29,7 +30,7 @@ func tracedPrograms() []string { return []string{stage.Kioskd, stage.Queued, sta
 
 // Run is `make leak`.
 func (l *leakCmd) Run(ctx context.Context, c *cli) error {
-	run, err := observe(ctx, c, l.N)
+	run, err := observe(ctx, c, demoCmd{N: l.N, Scenario: l.Scenario})
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,11 @@ type observed struct {
 }
 
 // observe takes people through a centre whose programs run under strace.
-func observe(ctx context.Context, c *cli, people int) (*observed, error) {
+func observe(ctx context.Context, c *cli, people demoCmd) (*observed, error) {
+	sim, err := people.sim()
+	if err != nil {
+		return nil, err
+	}
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listening to the devices: %w", err)
@@ -78,7 +83,7 @@ func observe(ctx context.Context, c *cli, people int) (*observed, error) {
 		run.traces[name] = []string{filepath.Join(dir, name+".strace")}
 		wrap[name] = underStrace(run.traces[name][0])
 	}
-	run.centre, err = stage.New(stage.Options{Dir: c.Out, Bin: c.Bin, Policy: "nl-residence-permit", Wrap: wrap,
+	run.centre, err = stage.New(stage.Options{Dir: c.Out, Bin: c.Bin, Policy: "nl-residence-permit", Wrap: wrap, Sim: sim,
 		BusPort: listen.Addr().(*net.TCPAddr).Port})
 	if err != nil {
 		return nil, err
@@ -95,14 +100,14 @@ func observe(ctx context.Context, c *cli, people int) (*observed, error) {
 	}
 	run.presented = tap.presented()
 	run.opened, err = records(run.centre)
-	if err == nil && len(run.opened) != people {
-		err = fmt.Errorf("checking the run: %d people came and %d records are there", people, len(run.opened))
+	if err == nil && len(run.opened) != people.N {
+		err = fmt.Errorf("checking the run: %d people came and %d records are there", people.N, len(run.opened))
 	}
 	return run, err
 }
 
 // serve runs the centre with the wiretap between kiosk and devices, and ends both.
-func (run *observed) serve(ctx context.Context, tap *wiretap, listen net.Listener, people int) error {
+func (run *observed) serve(ctx context.Context, tap *wiretap, listen net.Listener, people demoCmd) error {
 	tapCtx, stop := context.WithCancel(ctx)
 	tapped := make(chan error, 1)
 	go func() {
@@ -116,13 +121,13 @@ func (run *observed) serve(ctx context.Context, tap *wiretap, listen net.Listene
 	return run.flushed(ctx)
 }
 
-func (run *observed) intakes(ctx context.Context, people int) error {
+func (run *observed) intakes(ctx context.Context, people demoCmd) error {
 	defer run.centre.KillAll()
 	if err := run.centre.StartAll(ctx); err != nil {
 		return err
 	}
 	fmt.Printf("centre up, under strace: %s\n", run.centre.Describe())
-	if _, err := (&demoCmd{N: people}).serve(ctx, run.centre); err != nil {
+	if _, err := people.serve(ctx, run.centre); err != nil {
 		return err
 	}
 	return run.centre.StopAll()
@@ -274,9 +279,10 @@ func (v *verdict) searchSecrets(list []secret) {
 
 // inBase64 reports whether a short value stands in data as base64, at any alignment.
 func inBase64(data []byte, value string) bool {
-	for _, r := range runs(data, sextet) {
-		for shift := range 4 {
-			if bytes.Contains(fromBase64(r[min(shift, len(r)):]), []byte(value)) {
+	c := base64Code()
+	for _, r := range runs(data, c) {
+		for _, skip := range c.skips {
+			if bytes.Contains(c.decode(r, skip), []byte(value)) {
 				return true
 			}
 		}

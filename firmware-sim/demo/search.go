@@ -35,16 +35,8 @@ func newHaystack(texts []text) *haystack {
 	h := &haystack{texts: texts, plain: &windows{length: window}, base64: &windows{length: base64Bytes}, hex: &windows{length: hexBytes}}
 	for _, t := range texts {
 		h.plain.addTelling(t.data)
-		for _, r := range runs(t.data, sextet) {
-			for shift := range 4 {
-				h.base64.addDecoded(r, fromBase64(r[min(shift, len(r)):]), shift, 6)
-			}
-		}
-		for _, r := range runs(t.data, nibble) {
-			for shift := range 2 {
-				h.hex.addDecoded(r, fromHex(r[min(shift, len(r)):]), shift, 4)
-			}
-		}
+		h.base64.addCoded(t.data, base64Code())
+		h.hex.addCoded(t.data, hexCode())
 	}
 	for _, w := range []*windows{h.plain, h.base64, h.hex} {
 		w.seal()
@@ -82,21 +74,17 @@ func (h *haystack) findPlain(piece []byte) (hit, bool) {
 	return hit{}, false
 }
 
-func (h *haystack) findBase64(piece []byte) (hit, bool) {
-	return h.findDecoded(piece, sextet, fromBase64, 4, 6)
-}
+func (h *haystack) findBase64(piece []byte) (hit, bool) { return h.findDecoded(piece, base64Code()) }
 
-func (h *haystack) findHex(piece []byte) (hit, bool) {
-	return h.findDecoded(piece, nibble, fromHex, 2, 4)
-}
+func (h *haystack) findHex(piece []byte) (hit, bool) { return h.findDecoded(piece, hexCode()) }
 
-// findDecoded holds a piece against everything that was written in a coding of bits a character.
-func (h *haystack) findDecoded(piece []byte, digit func(byte) int, decode func([]byte) []byte, shifts, bits int) (hit, bool) {
+// findDecoded holds a piece against everything that was written in a coding.
+func (h *haystack) findDecoded(piece []byte, c *coding) (hit, bool) {
 	for _, t := range h.texts {
-		for _, r := range runs(t.data, digit) {
-			for shift := range shifts {
-				if i := bytes.Index(decode(r[min(shift, len(r)):]), piece); i >= 0 {
-					at := bytes.Index(t.data, r) + shift + i*8/bits
+		for _, r := range runs(t.data, c) {
+			for _, skip := range c.skips {
+				if i := bytes.Index(c.decode(r, skip), piece); i >= 0 {
+					at := bytes.Index(t.data, r) + (skip+8*i)/c.bits
 					return hit{text: t, offset: t.at + int64(at)}, true
 				}
 			}
@@ -173,15 +161,19 @@ func (w *windows) addTelling(data []byte) {
 	})
 }
 
-// addDecoded adds the windows of what a run of characters stands for where enough different characters stand for them.
-func (w *windows) addDecoded(run, decoded []byte, shift, bits int) {
-	w.roll(decoded, func(at int, digest uint64) bool {
-		first := shift + at*8/bits
-		if v := newVariety(run[first:min(first+window, len(run))]); v.n >= distinct {
-			w.digests = append(w.digests, digest)
+// addCoded adds the windows of what is written in a coding where enough different characters stand for them.
+func (w *windows) addCoded(data []byte, c *coding) {
+	for _, run := range runs(data, c) {
+		for _, skip := range c.skips {
+			w.roll(c.decode(run, skip), func(at int, digest uint64) bool {
+				first := (skip + 8*at) / c.bits
+				if v := newVariety(run[first:min(first+window, len(run))]); v.n >= distinct {
+					w.digests = append(w.digests, digest)
+				}
+				return true
+			})
 		}
-		return true
-	})
+	}
 }
 
 // seal ends the adding and makes the set quick to ask.
@@ -230,12 +222,38 @@ func (v *variety) move(out, in byte) {
 	v.add(in)
 }
 
-// runs gives the longest pieces of data that are digits of a coding all through and no shorter than a window.
-func runs(data []byte, digit func(byte) int) [][]byte {
+// coding is a way to write bytes with characters that hold some bits each.
+type coding struct {
+	digit func(byte) int // the value of a character, -1 for others
+	bits  int
+	skips []int // bits of the first character that can belong to a byte before
+}
+
+func base64Code() *coding { return &coding{sextet, 6, []int{0, 2, 4, 6}} }
+
+func hexCode() *coding { return &coding{nibble, 4, []int{0, 4}} }
+
+// decode gives the whole bytes that characters stand for when the first bits of them belong to a byte before.
+func (c *coding) decode(run []byte, skip int) []byte {
+	out := make([]byte, 0, len(run)*c.bits/8)
+	pool, held := 0, -skip
+	for _, b := range run {
+		pool, held = pool<<c.bits|c.digit(b), held+c.bits
+		if held >= 8 {
+			held -= 8
+			out = append(out, byte(pool>>held))
+		}
+		pool &= 1<<max(0, held) - 1
+	}
+	return out
+}
+
+// runs gives the longest pieces of data that are in a coding all through and no shorter than a window.
+func runs(data []byte, c *coding) [][]byte {
 	var list [][]byte
 	start := 0
 	for i := 0; i <= len(data); i++ {
-		if i < len(data) && digit(data[i]) >= 0 {
+		if i < len(data) && c.digit(data[i]) >= 0 {
 			continue
 		}
 		if i-start >= window {
@@ -246,7 +264,7 @@ func runs(data []byte, digit func(byte) int) [][]byte {
 	return list
 }
 
-// sextet is the value of a base64 character in either alphabet, -1 for others.
+// sextet is the value of a base64 character in either alphabet.
 func sextet(b byte) int {
 	switch {
 	case b >= 'A' && b <= 'Z':
@@ -263,7 +281,7 @@ func sextet(b byte) int {
 	return -1
 }
 
-// nibble is the value of a hexadecimal digit, -1 for others.
+// nibble is the value of a hexadecimal digit.
 func nibble(b byte) int {
 	switch {
 	case b >= '0' && b <= '9':
@@ -274,26 +292,6 @@ func nibble(b byte) int {
 		return int(b-'A') + 10
 	}
 	return -1
-}
-
-// fromBase64 gives the whole bytes that base64 characters stand for.
-func fromBase64(run []byte) []byte { return fromDigits(run, sextet, 6) }
-
-// fromHex gives the whole bytes that hexadecimal digits stand for.
-func fromHex(run []byte) []byte { return fromDigits(run, nibble, 4) }
-
-func fromDigits(run []byte, digit func(byte) int, bits int) []byte {
-	out := make([]byte, 0, len(run)*bits/8)
-	pool, held := 0, 0
-	for _, b := range run {
-		pool, held = pool<<bits|digit(b), held+bits
-		if held >= 8 {
-			held -= 8
-			out = append(out, byte(pool>>held))
-			pool &= 1<<held - 1
-		}
-	}
-	return out
 }
 
 // String says where a piece was found, and nothing of it.

@@ -22,7 +22,8 @@ const maxWritten = 64 << 20
 type written struct {
 	root     string // of the centre; rules are relative to it
 	texts    []text
-	size     int
+	size     int   // of all writes
+	held     int64 // of all files
 	opened   map[use]*tally
 	findings []string
 }
@@ -427,10 +428,10 @@ func (p *program) store(c call, fd int64, path string, data []byte) error {
 		return err
 	}
 	end := at + int64(len(data))
-	if end > maxWritten {
-		return fmt.Errorf("the write ends at byte %d, which is more than this check holds", end)
-	}
 	if grow := end - int64(len(file.data)); grow > 0 {
+		if p.held += grow; p.held > maxWritten {
+			return fmt.Errorf("the write ends at byte %d: the files are longer than this check holds", end)
+		}
 		file.data = append(file.data, make([]byte, grow)...)
 	}
 	copy(file.data[at:], data)

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"image/png"
+	"slices"
+	"testing"
+)
+
+func picture(seed uint64, wide, high int) []byte {
+	img := image.NewRGBA(image.Rect(0, 0, wide, high))
+	copy(img.Pix, noise(seed, len(img.Pix)))
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, img, nil); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+func TestEveryFormOfAPictureIsLookedFor(t *testing.T) {
+	file := picture(1, 17, 9) // odd, so that planes are padded
+	stream := slices.Concat([]byte("container \xff\xd8\xff\x00"), file, []byte("container"), file, picture(2, 16, 8), []byte{0xff, 0xd8, 0xff})
+	sizes := map[string][]int{}
+	err := eachForm([][]byte{stream}, nil, func(f form) { sizes[f.name] = append(sizes[f.name], len(f.data)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sent = "a picture that a device sent"
+	for name, want := range map[string][]int{
+		"what a device sent": {len(stream)}, sent + ", luma plane": {17 * 9, 16 * 8}, sent + ", blue chroma plane": {9 * 5, 8 * 4},
+		sent + ", red chroma plane": {9 * 5, 8 * 4}, sent + ", RGB pixels": {3 * 17 * 9, 3 * 16 * 8}, sent + ", BGR pixels": {3 * 17 * 9, 3 * 16 * 8},
+		sent + ", RGBA pixels": {4 * 17 * 9, 4 * 16 * 8}, sent + ", BGRA pixels": {4 * 17 * 9, 4 * 16 * 8},
+	} {
+		if !slices.Equal(sizes[name], want) {
+			t.Errorf("%s has %v bytes, not %v", name, sizes[name], want)
+		}
+		delete(sizes, name)
+	}
+	if len(sizes) > 0 {
+		t.Errorf("there is also %v", sizes)
+	}
+}
+
+func TestPixelsOfAFingerAreItsGreyValues(t *testing.T) {
+	img := image.NewGray(image.Rect(0, 0, 3, 2))
+	for i := range img.Pix {
+		img.Pix[i] = uint8(40 * i)
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	err := pixels("finger", b.Bytes(), func(f form) {
+		names = append(names, f.name)
+		if f.name == "finger, grey pixels" && !bytes.Equal(f.data, img.Pix) {
+			t.Errorf("they are %v", f.data)
+		}
+	})
+	if err != nil || len(names) != 5 {
+		t.Errorf("the forms are %v: %v", names, err)
+	}
+}
+
+func TestAPictureWithoutAListOfFormsIsAnError(t *testing.T) {
+	img := image.NewPaletted(image.Rect(0, 0, 3, 2), color.Palette{color.Black, color.White})
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	if err := pixels("x", b.Bytes(), func(form) {}); err == nil {
+		t.Error("a palette passes")
+	}
+	if err := pixels("x", []byte("\x89PNG"), func(form) {}); err == nil {
+		t.Error("half a picture passes")
+	}
+}
