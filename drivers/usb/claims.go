@@ -2,6 +2,7 @@ package usb
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -43,24 +44,33 @@ func (c *Claims) Claimed() map[uint8]uint8 {
 
 // Endpoint returns a bulk or interrupt endpoint of a claimed interface. Error: [ErrNotFound].
 func (c *Claims) Endpoint(address uint8) (Endpoint, error) {
+	return c.endpoint(address, BulkType, InterruptType)
+}
+
+// Isochronous returns an isochronous endpoint of a claimed interface. Error: [ErrNotFound].
+func (c *Claims) Isochronous(address uint8) (Endpoint, error) {
+	return c.endpoint(address, IsochronousType)
+}
+
+func (c *Claims) endpoint(address uint8, types ...TransferType) (Endpoint, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.Layout.endpoint(address, func(s Setting) bool {
+	return c.Layout.endpoint(address, types, func(s Setting) bool {
 		alt, ok := c.alts[s.Number]
 		return ok && alt == s.Alternate
 	})
 }
 
-func (l Layout) endpoint(address uint8, active func(Setting) bool) (Endpoint, error) {
+func (l Layout) endpoint(address uint8, types []TransferType, active func(Setting) bool) (Endpoint, error) {
 	for _, s := range l.Settings {
 		if !active(s) {
 			continue
 		}
 		for _, e := range s.Endpoints {
-			if e.Address == address && (e.Type == BulkType || e.Type == InterruptType) {
+			if e.Address == address && slices.Contains(types, e.Type) {
 				return e, nil
 			}
 		}
 	}
-	return Endpoint{}, fmt.Errorf("using endpoint %02x, which no active interface has for bulk or interrupt transfers: %w", address, ErrNotFound)
+	return Endpoint{}, fmt.Errorf("using endpoint %02x, which no active interface has for %s transfers: %w", address, types, ErrNotFound)
 }

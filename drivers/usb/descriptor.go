@@ -32,7 +32,8 @@ const (
 type Endpoint struct {
 	Address   uint8 // bit 7 is the direction
 	Type      TransferType
-	MaxPacket int // bytes in a packet; the additional transactions of high-bandwidth endpoints are not counted
+	MaxPacket int // bytes in a packet
+	Burst     int // packets in a microframe: 1, up to 3 at high-bandwidth endpoints
 	Interval  uint8
 }
 
@@ -114,10 +115,12 @@ func (l *Layout) parseSettings(c []byte) error {
 
 func parseEndpoint(d []byte) Endpoint {
 	types := [4]TransferType{ControlType, IsochronousType, BulkType, InterruptType}
+	size := binary.LittleEndian.Uint16(d[4:])
 	return Endpoint{
 		Address:   d[2],
 		Type:      types[d[3]&3],
-		MaxPacket: int(binary.LittleEndian.Uint16(d[4:]) & 0x7ff),
+		MaxPacket: int(size & 0x7ff),
+		Burst:     1 + int(size>>11&3),
 		Interval:  d[6],
 	}
 }

@@ -169,7 +169,7 @@ func (p *Port) ready(endpoint uint8) (Endpoint, error) {
 }
 
 func (p *Port) endpoint(address uint8) (Endpoint, error) {
-	return p.layout.endpoint(address, func(s Setting) bool { return p.alts[s.Number] == s.Alternate })
+	return p.layout.endpoint(address, []TransferType{BulkType, InterruptType}, func(s Setting) bool { return p.alts[s.Number] == s.Alternate })
 }
 
 func (p *Port) haltOn(err error, endpoint uint8) {

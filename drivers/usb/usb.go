@@ -51,6 +51,16 @@ type Resetter interface {
 	Reset(ctx context.Context) error
 }
 
+// Isochronous is the power of a [Device] whose bus can run isochronous endpoints. It is found by type assertion.
+type Isochronous interface {
+	// Stream keeps an endpoint of a claimed interface busy and calls fn for each packet in the order of the bus, until ctx
+	// ends (it then returns ctx.Err()), fn returns an error (it then returns that) or the device fails. Of an IN endpoint
+	// packet is what arrived, and lost says why it is damaged or did not come; of an OUT endpoint packet is the room of one
+	// packet and fn returns how many bytes of it go out. A packet is valid during the call; an fn that takes longer than a
+	// few milliseconds loses packets. One goroutine streams an endpoint at a time.
+	Stream(ctx context.Context, endpoint uint8, fn func(packet []byte, lost error) (int, error)) error
+}
+
 // Gadget is what firmware answers: the other end of a [Device].
 //
 // An error from Control is a stall. Transfer blocks for as long as firmware would answer NAK and ends when ctx does; it

@@ -73,7 +73,7 @@ func TestDescriptorsAreRead(t *testing.T) {
 		t.Errorf("read %+v", l)
 	}
 	s, ok := l.Setting(1, 1)
-	if want := (usb.Endpoint{Address: 0x83, Type: usb.InterruptType, MaxPacket: 8, Interval: 4}); !ok || len(s.Endpoints) != 1 || s.Endpoints[0] != want {
+	if want := (usb.Endpoint{Address: 0x83, Type: usb.InterruptType, MaxPacket: 8, Burst: 2, Interval: 4}); !ok || len(s.Endpoints) != 1 || s.Endpoints[0] != want {
 		t.Errorf("setting 1 of interface 1 is %+v", s)
 	}
 	if l.Alternates(1) != 2 || l.Alternates(2) != 0 {

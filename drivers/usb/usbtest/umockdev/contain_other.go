@@ -1,0 +1,7 @@
+//go:build !linux
+
+package umockdev
+
+import "os/exec"
+
+func contain(*exec.Cmd) {}
