@@ -118,6 +118,7 @@ const (
 	HintTooDark        Hint = "too-dark"
 	HintTooBright      Hint = "too-bright"
 	HintOutOfFocus     Hint = "out-of-focus"
+	HintShowAgain      Hint = "show-again" // a code or document that could not be read
 	HintCallAttendant  Hint = "call-attendant"
 	HintPresentationOK Hint = "good"
 )
