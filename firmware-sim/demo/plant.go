@@ -53,7 +53,7 @@ func plants() []planted {
 				_, err := f.WriteAt([]byte("{\"image\":\"xx"+base64.RawURLEncoding.EncodeToString(piece)+"\"}"), 8192)
 				return err
 			}},
-		{"log", "hexadecimal digits of 12 bytes of a preview in a log", stage.Kioskd, "in hexadecimal digits into ", log,
+		{"log", "hexadecimal digits of 12 bytes from a device in a log", stage.Kioskd, "in hexadecimal digits into ", log,
 			func(run *observed) []byte { return middle(run.presented[longest(run.presented)], 12) },
 			func(f *os.File, piece []byte) error {
 				_, err := f.WriteString("level=DEBUG msg=frame data=" + hex.EncodeToString(piece) + "\n")
