@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"testing"
-	"time"
 
 	"loket/drivers/usb"
 	"loket/drivers/usb/libusb"
@@ -125,14 +124,128 @@ func TestRecordedSensorAnswersOverBulk(t *testing.T) {
 	})
 }
 
-func TestRecordedReaderAnswersOverControlAndInterrupt(t *testing.T) {
+// interrupts waits for one interrupt of the reader after the other, in a goroutine of its own, until there is an error.
+func interrupts(ctx context.Context, d usb.Device) (<-chan []byte, <-chan error) {
+	came, failed := make(chan []byte, 16), make(chan error, 1)
+	go func() {
+		for {
+			b := make([]byte, 64)
+			n, err := d.Transfer(ctx, 0x81, b)
+			if err != nil {
+				failed <- err
+				return
+			}
+			came <- b[:n]
+		}
+	}()
+	return came, failed
+}
+
+func TestRecordedReaderAnswersOverControlWhileAnInterruptIsPending(t *testing.T) {
 	umockdev.Run(t, umockdev.URU4500(), func(t *testing.T) {
 		d := open(t, 0x05ba)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
+		if i := d.Info(); i.Serial != "{FB0B9071-2E08-7742-BC16-2FAA247CEF66}" || i.ProductName != "U.are.U\u00ae 4500 Fingerprint Reader" {
+			t.Errorf("the reader is %+v", i)
+		}
+		power, _ := interrupts(t.Context(), d)
+		status := usb.Setup{RequestType: 0xc0, Request: 4, Value: 7, Length: 1}
 		var register [1]byte
-		if n, err := d.Control(ctx, usb.Setup{RequestType: 0xc0, Request: 4, Value: 7, Length: 1}, register[:]); n != 1 || err != nil {
-			t.Fatalf("reading the status: %d, %v", n, err)
+		if n, err := d.Control(t.Context(), status, register[:]); n != 1 || register[0] != 1 || err != nil {
+			t.Fatalf("reading the status: %x, %d, %v", register, n, err)
+		}
+		for _, value := range []byte{0x81, 0x01} {
+			register[0] = value
+			write := usb.Setup{RequestType: 0x40, Request: 4, Value: 7, Length: 1}
+			if n, err := d.Control(t.Context(), write, register[:]); n != 1 || err != nil {
+				t.Fatalf("writing the status: %d, %v", n, err)
+			}
+		}
+		if got := <-power; !bytes.HasPrefix(got, []byte{0x56, 0xaa}) || len(got) != 64 {
+			t.Errorf("the power interrupt is %q", got)
+		}
+	})
+}
+
+func TestRecordedReaderLetsGoOfWhatIsPending(t *testing.T) {
+	umockdev.Run(t, umockdev.URU4500(), func(t *testing.T) {
+		d := open(t, 0x05ba)
+		ctx, cancel := context.WithCancel(t.Context())
+		_, failed := interrupts(ctx, d)
+		if _, err := d.Control(t.Context(), usb.Setup{RequestType: 0xc0, Request: 4, Value: 7, Length: 1}, make([]byte, 1)); err != nil {
+			t.Fatal(err) // answered only after the interrupt was submitted
+		}
+		cancel()
+		if err := <-failed; !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelling gives %v", err)
+		}
+		_, failed = interrupts(t.Context(), d)
+		for range 3 {
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := <-failed; !errors.Is(err, usb.ErrClosed) {
+			t.Errorf("closing gives %v", err)
+		}
+	})
+}
+
+func TestRecordedSensorCanBeMisused(t *testing.T) {
+	umockdev.Run(t, umockdev.NB1010(), func(t *testing.T) {
+		var bus libusb.Bus
+		id := find(t, &bus, 0x298d).Identity()
+		d, err := bus.Open(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bus.Open(t.Context(), id); !errors.Is(err, usb.ErrBusy) {
+			t.Errorf("opening it twice: %v", err)
+		}
+		if _, err := d.Transfer(t.Context(), 0x83, make([]byte, 16)); !errors.Is(err, usb.ErrNotFound) {
+			t.Errorf("a transfer before the claim: %v", err)
+		}
+		if err := d.Claim(1, 0); !errors.Is(err, usb.ErrNotFound) {
+			t.Errorf("claiming an interface that is not there: %v", err)
+		}
+		if err := errors.Join(d.Claim(0, 0), d.Claim(0, 0)); err != nil {
+			t.Errorf("claiming it twice: %v", err)
+		}
+		if _, err := d.Control(t.Context(), usb.Setup{RequestType: 0xc0, Length: 8}, nil); err == nil {
+			t.Error("a control transfer of 8 bytes into nothing went through")
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := d.Transfer(ended, 0x83, make([]byte, 16)); !errors.Is(err, context.Canceled) {
+			t.Errorf("a transfer whose context has ended: %v", err)
+		}
+		if _, err := d.Transfer(t.Context(), 0x02, nil); err == nil {
+			t.Error("an empty transfer, which was not recorded, went through")
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		resetter := d.(usb.Resetter)
+		for doing, call := range map[string]func() error{
+			"transfer": func() error { _, err := d.Transfer(t.Context(), 0x83, make([]byte, 16)); return err },
+			"nothing":  func() error { _, err := d.Transfer(t.Context(), 0x83, nil); return err },
+			"control":  func() error { _, err := d.Control(t.Context(), usb.Setup{RequestType: 0x80}, nil); return err },
+			"claim":    func() error { return d.Claim(0, 0) },
+			"reset":    func() error { return resetter.Reset(t.Context()) },
+			"clear":    func() error { return resetter.ClearHalt(t.Context(), 0x83) },
+			"stream": func() error {
+				return d.(usb.Isochronous).Stream(t.Context(), 0x83, func([]byte, error) (int, error) { return 0, nil })
+			},
+		} {
+			if err := call(); !errors.Is(err, usb.ErrClosed) {
+				t.Errorf("%s after Close: %v", doing, err)
+			}
+		}
+		again, err := bus.Open(t.Context(), id)
+		if err != nil {
+			t.Fatalf("opening it after Close: %v", err)
+		}
+		if err := again.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 }
