@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -38,6 +39,9 @@ const readers = 4
 
 // Open opens the journal at path, makes it where there is none, and brings it to the present form.
 func Open(path string) (*Journal, error) {
+	if err := private(path); err != nil {
+		return nil, fmt.Errorf("opening the journal: %w", err)
+	}
 	write, err := pool(path, 1)
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)
@@ -50,6 +54,18 @@ func Open(path string) (*Journal, error) {
 		return nil, fmt.Errorf("opening the journal: %w", errors.Join(err, write.Close()))
 	}
 	return &Journal{write: write, read: read}, nil
+}
+
+// private makes a new file that no one else can read. SQLite gives the files beside it the same mode.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // pool opens connections that all have the same pragmas: one given later would reach one of them only.
