@@ -32,6 +32,7 @@ type Config struct {
 	// NoChecksum says that the protocol has no checksums: a garbled answer then may go unseen, and is allowed to spoil the
 	// image or to look like silence.
 	NoChecksum bool
+	NoSerial   bool // the device has no serial number
 }
 
 // Subject is a device with whoever stands before it.
@@ -43,9 +44,11 @@ type Subject struct {
 
 const (
 	patience    = 20 * time.Second       // ends a capture that the suite can't bring to its end
+	wait        = 500 * time.Millisecond // of a capture for somebody who does not come
 	promptly    = 250 * time.Millisecond // a cancelled capture has returned by then
 	networkRuns = 40                     // transfers, at most, that go wrong of each kind over USB/IP; every one does in process
 	slowRuns    = 3                      // the same for troubles that take real time
+	networkLoad = 1600                   // transfers, about, that one kind of trouble may take over USB/IP
 )
 
 // troubles are the ways in which a transfer goes wrong, in the order in which they are tried.
@@ -105,8 +108,8 @@ func describes(b *bench) {
 	if !info.Simulated {
 		b.Error("a simulated device does not say so")
 	}
-	if info.Vendor == "" || info.Model == "" || info.Firmware == "" || info.Serial == "" {
-		b.Errorf("vendor, model, firmware or serial number is not known: %+v", info)
+	if info.Vendor == "" || info.Model == "" || info.Firmware == "" || (info.Serial == "") != b.cfg.NoSerial {
+		b.Errorf("vendor, model, firmware or serial number is not as it should be: %+v", info)
 	}
 	if info.Kind == drivers.KindFingerprint && (info.Sensor == nil || info.Sensor.PPI == 0) {
 		b.Error("the sensor's size and resolution are not known")
@@ -129,8 +132,10 @@ func waits(b *bench) {
 	b.subject.Leave()
 	ctx, cancelCtx := context.WithCancel(b.Context())
 	defer cancelCtx()
-	start := time.Now()
-	b.breaker.arm(cancel, 25, func() { start = time.Now(); cancelCtx() })
+	b.breaker.arm(none, -1, nil)
+	var start time.Time
+	timer := time.AfterFunc(wait, func() { start = time.Now(); cancelCtx() })
+	defer timer.Stop()
 	_, err := b.cfg.Capture(ctx, dev)
 	if !errors.Is(err, context.Canceled) {
 		b.Errorf("a cancelled capture that waited ended with %v", err)
@@ -186,6 +191,7 @@ func (b *bench) everyTransfer(kind trouble, runs int) {
 	count, _, _, _ := b.breaker.happened()
 	step := 1
 	if runs > 0 {
+		runs = min(runs, max(slowRuns, networkLoad/max(count, 1)))
 		step = max(1, (count+runs-1)/runs)
 	}
 	reached := 0
