@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"os"
 
 	"loket/drivers/usb"
 	"loket/kiosk/biometric"
@@ -148,6 +149,9 @@ var (
 	ErrHeld      = errors.New("device held by another program")
 )
 
+// ErrDenied is no fault of a device: the system does not let this program open it. It carries no verdict.
+var ErrDenied = errors.New("device may not be opened by this program")
+
 // RetryError says that the capture subject can do better. The device is fine and the next Capture works.
 type RetryError struct{ Hint biometric.Hint }
 
@@ -166,6 +170,8 @@ func Fault(ctx context.Context, doing string, err error) error {
 		return ctx.Err()
 	case errors.As(err, &retry), Verdict(err) != "":
 		return fmt.Errorf("%s: %w", doing, err)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%s: %w: %w", doing, ErrDenied, err)
 	case errors.Is(err, usb.ErrGone), errors.Is(err, usb.ErrNotFound), errors.Is(err, usb.ErrClosed):
 		return fmt.Errorf("%s: %w: %w", doing, ErrUnplugged, err)
 	case errors.Is(err, usb.ErrBusy):

@@ -3,9 +3,9 @@ package drivers
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
-	"slices"
+	"reflect"
 	"sync"
 	"time"
 
@@ -20,7 +20,7 @@ const (
 	StateOpening   State = "opening"   // seen on the bus, not yet answering
 	StateReady     State = "ready"     // open and free
 	StateLeased    State = "leased"    // open and in use by Owner
-	StateFaulted   State = "faulted"   // on the bus and not usable: Verdict says why
+	StateFaulted   State = "faulted"   // on the bus and not usable: Verdict says why, Rung what is done about it
 	StateUnplugged State = "unplugged" // seen before, not on any bus now
 )
 
@@ -31,62 +31,83 @@ type Status struct {
 	State    State        `json:"state"`
 	Verdict  string       `json:"verdict,omitempty"` // one of the five faults, as [Verdict] names them
 	Detail   string       `json:"detail,omitempty"`  // the error behind the verdict
-	Owner    string       `json:"owner,omitempty"`   // who holds the lease
-	Since    time.Time    `json:"since"`             // of State
+	Owner    string       `json:"owner,omitempty"`   // who holds the lease, or the program that holds the device
+	Rung     Rung         `json:"rung,omitempty"`    // how far the registry went to bring it back, until a good use
+	NextTry  time.Time    `json:"next_try,omitzero"` // of a faulted device
+	Also     []string     `json:"also,omitempty"`    // other places where a device of this identity is seen, and not used
+	Since    time.Time    `json:"since"`             // of State and Verdict
 	Info     Info         `json:"info"`              // as far as it is known
 }
 
 // Registry knows every device of a station: it watches the buses, opens what a driver matches, leases devices to one owner
 // at a time, and brings back what failed. The zero value needs Buses and Drivers.
+//
+// A device is one identity, wherever it is plugged in: where two places show the same one, the one in use stays, else the
+// bus that stands first in Buses wins, and on a bus the place that is listed first. A device that was unplugged stays known until
+// it is clear that it is not missing: see forget.
 type Registry struct {
-	Buses   []usb.Bus
-	Drivers []Driver
-	Log     *slog.Logger
-	Poll    time.Duration // how often buses are listed; 500 ms where zero
-	Now     func() time.Time
+	Buses     []usb.Bus
+	Drivers   []Driver
+	Log       *slog.Logger
+	Poll      time.Duration // how often buses are listed; 250 ms where zero
+	LeaseTime time.Duration // how long a lease lasts that is not renewed; 10 s where zero
+	Now       func() time.Time
 
 	mu      sync.Mutex
 	entries map[usb.Identity]*entry
-	changed chan struct{}
-	wake    chan struct{}
-	opening sync.WaitGroup
+	lists   [][]usb.Info // what each bus listed last
+	tokens  uint64       // given out
+	stopped bool
+	changed chan struct{} // closed at the next change of the list
+	relist  chan struct{} // closed to have the buses listed now
+	wake    chan struct{} // something is due
+	work    sync.WaitGroup
 }
 
 // entry is one device that was seen at least once. Its fields are guarded by the registry's mutex.
 type entry struct {
-	info    usb.Info
-	bus     usb.Bus
-	driver  Driver
-	device  Device
 	status  Status
-	lease   *Lease
+	at      place
+	driver  Driver
 	present bool
-	tries   int
-	nextTry time.Time
+	gone    time.Time          // not present since
+	first   time.Time          // known since
+	busy    bool               // being opened or closed beside the registry's loop
+	cancel  context.CancelFunc // of the opening under way; nil where there is none
+	device  Device             // open
+	lease   *Lease
+	heir    *Lease // gets the device when it is open again
+	ladder  ladder
 }
 
 const (
-	openLimit  = 5 * time.Second
-	firstRetry = 250 * time.Millisecond
-	lastRetry  = 30 * time.Second
+	openLimit = 5 * time.Second
+	defPoll   = 250 * time.Millisecond
 )
 
 // Run watches the buses until ctx ends and then closes every device.
 func (r *Registry) Run(ctx context.Context) error {
 	r.init()
-	defer r.closeAll()
-	poll := time.NewTicker(cmp.Or(r.Poll, 500*time.Millisecond))
-	defer poll.Stop()
-	for {
-		r.scan(ctx)
+	var watches sync.WaitGroup
+	for i := range r.Buses {
+		watches.Go(func() { r.watch(ctx, i) })
+	}
+	tick := time.NewTicker(r.poll())
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		r.tend(ctx)
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
-		case <-poll.C:
+		case <-tick.C:
 		case <-r.wake:
 		}
 	}
+	watches.Wait()
+	r.closeAll()
+	return ctx.Err()
 }
+
+func (r *Registry) poll() time.Duration { return cmp.Or(r.Poll, defPoll) }
 
 // List returns what the registry knows, in the order of identities.
 func (r *Registry) List() []Status {
@@ -94,10 +115,9 @@ func (r *Registry) List() []Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	list := make([]Status, 0, len(r.entries))
-	for _, e := range r.entries {
+	for _, e := range r.sorted() {
 		list = append(list, e.status)
 	}
-	slices.SortFunc(list, func(a, b Status) int { return cmp.Compare(a.Identity.String(), b.Identity.String()) })
 	return list
 }
 
@@ -109,226 +129,197 @@ func (r *Registry) Changed() <-chan struct{} {
 	return r.changed
 }
 
-// Lease is the right of one owner to use one device.
-type Lease struct {
-	Device Device
-	Owner  string
-
-	registry *Registry
-	entry    *entry
-}
-
-// Lease gives owner a ready device of that kind. Where there is none it waits until ctx ends for one that is being opened,
-// and otherwise returns the fault of the device that comes closest.
-func (r *Registry) Lease(ctx context.Context, kind Kind, owner string) (*Lease, error) {
-	for {
-		changed := r.Changed()
-		lease, wait, err := r.tryLease(kind, owner)
-		if err == nil || !wait {
-			return lease, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-changed:
-		}
-	}
-}
-
-// tryLease returns a lease, or why there is none now and whether waiting may help.
-func (r *Registry) tryLease(kind Kind, owner string) (lease *Lease, wait bool, err error) {
+// Missing returns, for each wanted kind without a device that is ready, in use or being opened, the fault that explains it.
+func (r *Registry) Missing(want []Kind) map[Kind]error {
+	r.init()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	err = fmt.Errorf("leasing a %s: %w: none was seen", kind, ErrUnplugged)
-	for _, e := range r.entries {
-		if e.driver.Kind != kind {
-			continue
-		}
-		switch e.status.State {
-		case StateReady:
-			e.lease = &Lease{Device: e.device, Owner: owner, registry: r, entry: e}
-			e.status.Owner = owner
-			r.setState(e, StateLeased, nil)
-			return e.lease, false, nil
-		case StateLeased:
-			err = fmt.Errorf("leasing the %s: %w: in use by %s", kind, ErrHeld, e.status.Owner)
-		case StateOpening:
-			wait = true
-		case StateFaulted, StateUnplugged:
-			if !wait {
-				err = fmt.Errorf("leasing the %s: %w", kind, faultOf(e.status))
+	missing := map[Kind]error{}
+	for _, kind := range want {
+		closest := nothing
+		missing[kind] = ErrUnplugged
+		for _, e := range r.sorted() {
+			if e.driver.Kind != kind {
+				continue
+			}
+			if s := e.status.State; s == StateReady || s == StateLeased || s == StateOpening {
+				delete(missing, kind)
+				break
+			}
+			if d := distance(e); d > closest {
+				closest, missing[kind] = d, faultOf(e)
 			}
 		}
 	}
-	return nil, wait, err
+	return missing
 }
 
-// faultOf gives the sentinel error behind a status.
-func faultOf(s Status) error {
-	for _, f := range []error{ErrOff, ErrUnplugged, ErrHung, ErrCrashed, ErrHeld} {
-		if Verdict(f) == s.Verdict {
-			return f
-		}
-	}
-	return ErrUnplugged
-}
-
-// Release gives the device back. err is how its last use ended: a fault closes the device, and the registry opens it anew.
-// The second Release does nothing.
-func (l *Lease) Release(err error) {
-	r := l.registry
-	r.mu.Lock()
-	if l.entry.lease != l {
-		r.mu.Unlock()
-		return
-	}
-	var broken Device
-	if Verdict(err) != "" {
-		broken = r.fault(l.entry, err)
-	} else {
-		l.entry.lease, l.entry.status.Owner = nil, ""
-		r.setState(l.entry, StateReady, nil)
-	}
-	r.mu.Unlock()
-	if broken != nil {
-		_ = broken.Close()
-		r.kick()
-	}
-}
-
-// fault takes an entry out of use and returns its device for closing. The first new try comes at once.
-func (r *Registry) fault(e *entry, err error) Device {
-	device := e.device
-	e.device, e.lease, e.status.Owner = nil, nil, ""
-	if e.present {
-		r.setState(e, StateFaulted, err)
-	} else {
-		r.setState(e, StateUnplugged, ErrUnplugged)
-	}
-	return device
-}
-
-// setState writes the state and tells those who wait for a change. The mutex is held.
-func (r *Registry) setState(e *entry, s State, err error) {
-	detail := ""
-	if err != nil {
-		detail = err.Error()
-	}
-	if e.status.State == s && e.status.Detail == detail {
-		return
-	}
-	e.status.State, e.status.Verdict, e.status.Detail = s, Verdict(err), detail
-	e.status.Since = r.now()
-	close(r.changed)
-	r.changed = make(chan struct{})
-	if r.Log != nil {
-		r.Log.Info("device", "identity", e.status.Identity.String(), "kind", e.status.Kind, "state", s, "verdict", e.status.Verdict, "detail", detail)
-	}
-}
-
-// scan lists the buses once, opens what is new or due for another try and closes what has gone.
-func (r *Registry) scan(ctx context.Context) {
-	seen := map[usb.Identity]bool{}
-	for _, bus := range r.Buses {
-		infos, err := bus.Devices(ctx)
-		if err != nil && r.Log != nil {
-			r.Log.Debug("listing a bus", "err", err)
-		}
-		for _, info := range infos {
-			if driver, ok := r.match(info); ok && !seen[info.Identity()] {
-				seen[info.Identity()] = true
-				r.see(ctx, bus, info, driver)
-			}
-		}
-	}
-	r.dropMissing(seen)
-}
-
-func (r *Registry) match(info usb.Info) (Driver, bool) {
-	i := slices.IndexFunc(r.Drivers, func(d Driver) bool { return d.Match(info) })
-	if i < 0 {
-		return Driver{}, false
-	}
-	return r.Drivers[i], true
-}
-
-// see notes that a device is on a bus and opens it where that is due.
-func (r *Registry) see(ctx context.Context, bus usb.Bus, info usb.Info, driver Driver) {
+// Revive has a faulted device tried again at once and from the foot of the ladder, given up or not. It reports whether the
+// device is known. Resets stay as rare as they are.
+func (r *Registry) Revive(id usb.Identity) bool {
+	r.init()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	id := info.Identity()
 	e := r.entries[id]
 	if e == nil {
-		e = &entry{status: Status{Identity: id, Kind: driver.Kind, Info: Info{USB: info, Driver: driver.Name, Kind: driver.Kind,
-			Vendor: info.Manufacturer, Model: info.ProductName, Serial: info.Serial, Simulated: info.Simulated()}}}
-		r.entries[id] = e
+		return false
 	}
-	if !e.present {
-		e.tries, e.nextTry = 0, time.Time{}
+	if e.status.State == StateFaulted && !e.busy {
+		e.ladder.restart()
+		r.set(e, StateOpening, nil)
+		r.kick()
 	}
-	e.bus, e.info, e.driver, e.present = bus, info, driver, true
-	if e.device != nil || e.status.State == StateOpening || r.now().Before(e.nextTry) {
-		return
-	}
-	r.setState(e, StateOpening, nil)
-	r.opening.Go(func() { r.open(ctx, e, bus, info.Identity(), driver) })
+	return true
 }
 
-// open opens one device; it runs beside the scan because a sick device may take its time.
-func (r *Registry) open(ctx context.Context, e *entry, bus usb.Bus, id usb.Identity, driver Driver) {
-	octx, cancel := context.WithTimeout(ctx, openLimit)
-	defer cancel()
-	raw, err := bus.Open(octx, id)
-	var device Device
-	if err == nil {
-		device, err = driver.Open(octx, raw)
-	}
-	if ctx.Err() != nil {
-		if device != nil {
-			_ = device.Close()
-		}
-		return
-	}
+// tend does what is due: leases run out, devices are opened, what is no device any more is forgotten.
+func (r *Registry) tend(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err != nil {
-		e.tries++
-		e.nextTry = r.now().Add(min(firstRetry<<min(e.tries-1, 10), lastRetry))
-		r.setState(e, StateFaulted, Fault(ctx, "opening", err))
-		return
+	now := r.now()
+	r.forget(now)
+	for _, e := range r.entries {
+		r.expire(e)
+		if e.status.State == StateReady && e.status.Rung != "" && now.Sub(e.ladder.last) > calm {
+			e.ladder.restart()
+			r.set(e, StateReady, nil)
+		}
+		if e.present && e.device == nil && !e.busy && e.ladder.due(now) {
+			r.open(ctx, e, now)
+		}
 	}
-	e.tries, e.device, e.status.Info = 0, device, device.Info()
-	r.setState(e, StateReady, nil)
 }
 
-// dropMissing marks what no bus lists any more. A bus that can't be listed has no devices: its own trouble is told by them.
-func (r *Registry) dropMissing(seen map[usb.Identity]bool) {
-	var gone []Device
+// open opens a device; that runs beside the loop, because a sick device may take its time. The mutex is held.
+func (r *Registry) open(ctx context.Context, e *entry, now time.Time) {
+	rung := e.ladder.take(now)
+	if e.ladder.quiet() {
+		r.set(e, StateOpening, nil)
+	}
+	attempt, cancel := context.WithTimeout(ctx, openLimit)
+	e.busy, e.cancel = true, cancel
+	at, bus, id, driver := e.at, r.Buses[e.at.bus], e.status.Identity, e.driver
+	r.work.Go(func() {
+		defer cancel()
+		device, err := openWith(attempt, bus, id, at.port, driver, rung)
+		r.opened(ctx, e, at, device, err)
+	})
+}
+
+// opened takes the result of an opening. One that the device did not wait for is closed.
+func (r *Registry) opened(ctx context.Context, e *entry, at place, device Device, err error) {
 	r.mu.Lock()
-	for id, e := range r.entries {
-		if seen[id] || !e.present || e.status.State == StateOpening {
-			continue
+	defer r.mu.Unlock()
+	defer r.kick()
+	if stale := !e.present || e.at != at || ctx.Err() != nil; stale {
+		if device != nil {
+			r.mu.Unlock()
+			_ = device.Close()
+			r.mu.Lock()
 		}
-		e.present = false
-		if d := r.fault(e, ErrUnplugged); d != nil {
-			gone = append(gone, d)
+		e.busy, e.cancel = false, nil
+		return
+	}
+	e.busy, e.cancel = false, nil
+	switch {
+	case errors.Is(err, errDark):
+		e.ladder.next = r.now().Add(time.Second)
+	case err != nil:
+		r.failed(e, Fault(ctx, "opening", err))
+	default:
+		e.device, e.status.Info = device, device.Info()
+		e.ladder.waits = 0
+		if heir := e.heir; heir != nil {
+			r.grant(e, heir)
+			heir.ready <- nil
+			return
+		}
+		r.set(e, StateReady, nil)
+	}
+}
+
+// failed notes a fault of a device that is on its bus, and what to do about it. The mutex is held.
+func (r *Registry) failed(e *entry, err error) {
+	e.ladder.fault(r.now(), errors.Is(err, ErrHung) || errors.Is(err, ErrCrashed))
+	e.fail(err)
+	e.status.Owner = ""
+	var busy *usb.BusyError
+	if errors.As(err, &busy) {
+		e.status.Owner = busy.Holder
+	}
+	r.set(e, StateFaulted, err)
+}
+
+// drop ends the lease of an entry and closes its device, which may take a while. The mutex is held.
+func (r *Registry) drop(e *entry) {
+	r.endLease(e)
+	device := e.device
+	if device == nil || r.stopped {
+		return // closeAll closes it
+	}
+	e.device, e.busy = nil, true
+	r.work.Go(func() {
+		_ = device.Close()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		e.busy = false
+		r.kick()
+	})
+}
+
+// set writes the state and tells those who wait for a change. The mutex is held.
+func (r *Registry) set(e *entry, s State, err error) {
+	before := e.status
+	e.status.State, e.status.Verdict, e.status.Detail = s, Verdict(err), ""
+	if err != nil {
+		e.status.Detail = err.Error()
+	}
+	e.status.Rung, e.status.NextTry = e.ladder.rung, time.Time{}
+	if s == StateFaulted && e.ladder.rung != RungGivenUp {
+		e.status.NextTry = e.ladder.next
+	}
+	if before.State != s || before.Verdict != e.status.Verdict {
+		e.status.Since = r.now()
+	}
+	r.tell(e, before)
+}
+
+// tell wakes those who wait for a change, if there is one. The mutex is held.
+func (r *Registry) tell(e *entry, before Status) {
+	if reflect.DeepEqual(before, e.status) {
+		return
+	}
+	r.touch()
+	s := e.status
+	if r.Log != nil && (before.State != s.State || before.Verdict != s.Verdict || before.Rung != s.Rung) {
+		r.Log.Info("device", "identity", s.Identity.String(), "kind", s.Kind, "state", s.State, "verdict", s.Verdict, "rung", s.Rung, "detail", s.Detail)
+	}
+}
+
+func (r *Registry) touch() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// closeAll closes what is open, when nothing else is under way any more.
+func (r *Registry) closeAll() {
+	r.mu.Lock()
+	r.stopped = true
+	r.mu.Unlock()
+	r.work.Wait()
+	r.mu.Lock()
+	var open []Device
+	for _, e := range r.entries {
+		r.endLease(e)
+		e.fail(ErrUnplugged)
+		if e.device != nil {
+			open = append(open, e.device)
+			e.device = nil
 		}
 	}
 	r.mu.Unlock()
-	for _, d := range gone {
-		_ = d.Close()
-	}
-}
-
-func (r *Registry) closeAll() {
-	r.opening.Wait()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, e := range r.entries {
-		if e.device != nil {
-			_ = e.device.Close()
-			e.device = nil
-		}
+	for _, device := range open {
+		_ = device.Close()
 	}
 }
 
@@ -337,11 +328,12 @@ func (r *Registry) init() {
 	defer r.mu.Unlock()
 	if r.entries == nil {
 		r.entries = map[usb.Identity]*entry{}
-		r.changed = make(chan struct{})
-		r.wake = make(chan struct{}, 1)
+		r.lists = make([][]usb.Info, len(r.Buses))
+		r.changed, r.relist, r.wake = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
 	}
 }
 
+// kick has tend run soon.
 func (r *Registry) kick() {
 	select {
 	case r.wake <- struct{}{}:
@@ -349,26 +341,15 @@ func (r *Registry) kick() {
 	}
 }
 
+// look has the buses listed now. The mutex is held.
+func (r *Registry) look() {
+	close(r.relist)
+	r.relist = make(chan struct{})
+}
+
 func (r *Registry) now() time.Time {
 	if r.Now != nil {
 		return r.Now()
 	}
 	return time.Now()
-}
-
-// Missing returns, for each wanted kind without a device that is ready or in use, the fault that explains it.
-func (r *Registry) Missing(want []Kind) map[Kind]error {
-	missing := map[Kind]error{}
-	for _, kind := range want {
-		missing[kind] = ErrUnplugged
-	}
-	for _, s := range r.List() {
-		switch {
-		case s.State == StateReady, s.State == StateLeased, s.State == StateOpening:
-			delete(missing, s.Kind)
-		case missing[s.Kind] != nil:
-			missing[s.Kind] = faultOf(s)
-		}
-	}
-	return missing
 }

@@ -129,6 +129,7 @@ type Info struct {
 
 	Bus        string      `json:"bus"`                  // "kernel", "usbip", "attach"
 	Port       string      `json:"port"`                 // the port chain, "1-2.3"
+	Address    uint32      `json:"-"`                    // on its bus; another whenever it enumerates anew, 0 where the bus can't tell
 	SysfsPath  string      `json:"sysfs_path,omitempty"` // empty off the kernel's bus
 	Interfaces []Interface `json:"interfaces,omitempty"` // first alternate settings of the first configuration
 }

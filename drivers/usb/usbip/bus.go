@@ -92,7 +92,7 @@ func (b *Bus) look(ctx context.Context, l listed) (usb.Info, error) {
 func bare(l listed) usb.Info {
 	return usb.Info{
 		Vendor: l.vendor, Product: l.product, Release: l.release, Class: l.class, SubClass: l.sub, Protocol: l.protocol,
-		Speed: decodeSpeed(l.speed), Bus: BusName, Port: l.busid, Interfaces: l.classes,
+		Speed: decodeSpeed(l.speed), Bus: BusName, Port: l.busid, Address: l.devid(), Interfaces: l.classes,
 	}
 }
 
@@ -335,7 +335,7 @@ func (d *device) enumerate(ctx context.Context, rec record) error {
 		return fmt.Errorf("%w: %w", err, ErrProtocol)
 	}
 	d.desc, d.claims.Layout, d.info = desc, layout, layout.Device
-	d.info.Bus, d.info.Port, d.info.Speed = BusName, rec.busid, decodeSpeed(rec.speed)
+	d.info.Bus, d.info.Port, d.info.Address, d.info.Speed = BusName, rec.busid, rec.devid(), decodeSpeed(rec.speed)
 	for _, text := range []struct {
 		index uint8
 		field *string

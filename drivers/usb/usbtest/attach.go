@@ -18,6 +18,7 @@ import (
 type Bus struct {
 	mu    sync.Mutex
 	slots []*slot // by port number less one; nil is a free port
+	plugs uint32  // plugged in so far
 }
 
 // slot is a gadget in a port.
@@ -54,7 +55,8 @@ func (b *Bus) Plug(g usb.Gadget) string {
 		b.slots = append(b.slots, nil)
 	}
 	s := &slot{gadget: g, port: p, info: p.Info()}
-	s.info.Bus, s.info.Port = "attach", fmt.Sprintf("1-%d", i+1)
+	b.plugs++
+	s.info.Bus, s.info.Port, s.info.Address = "attach", fmt.Sprintf("1-%d", i+1), b.plugs
 	s.ctx, s.unplug = context.WithCancel(context.Background())
 	b.slots[i] = s
 	return s.info.Port
