@@ -23,6 +23,7 @@ import (
 
 	"loket/drivers"
 	"loket/drivers/usb"
+	"loket/drivers/usb/libusb"
 	"loket/drivers/usb/usbip"
 	"loket/kiosk/acquire"
 	"loket/kiosk/api"
@@ -160,11 +161,16 @@ func buses(names []string) ([]usb.Bus, error) {
 	var list []usb.Bus
 	for _, name := range names {
 		kind, address, _ := strings.Cut(name, ":")
-		switch kind {
-		case "usbip":
+		switch {
+		case kind == "usbip":
 			list = append(list, &usbip.Bus{Addr: address})
+		case kind == "kernel" && libusb.Built:
+			list = append(list, &libusb.Bus{})
+		case kind == "kernel":
+			_, err := new(libusb.Bus).Devices(context.Background())
+			return nil, fmt.Errorf("opening the bus %q: %w", name, err)
 		default:
-			return nil, fmt.Errorf("opening the bus %q: this program is built without it (hint: usbip:ADDRESS is there)", name)
+			return nil, fmt.Errorf("opening the bus %q: there is none of that name (hint: kernel, usbip:ADDRESS)", name)
 		}
 	}
 	return list, nil
