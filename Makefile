@@ -13,8 +13,12 @@ TESTFLAGS ?=
 BENCHFLAGS ?= -count 3
 FUZZTIME ?= 5s
 
-# No program needs C so far: static binaries, and no compiler to install. Only the race detector does.
+# Programs are static. Two of them reach real USB devices and need C for it (docs/decisions/0012): they are built with it where a
+# compiler is, and the targets that want one try to install it.
 export CGO_ENABLED ?= 0
+WITH_C := ./kiosk/cmd/kioskd/ ./kiosk/cmd/kioskctl/
+CC_PACKAGES := gcc libc6-dev
+CGO_IF_GCC = $$(command -v gcc >/dev/null && echo 1 || echo 0)
 
 # Images that are not in the tree (see CONTRIBUTING.md). Tests that want them skip without.
 LOKET_FIXTURES ?= $(wildcard $(abspath ../shared/data))
@@ -26,16 +30,16 @@ endif
 STAMP := -buildvcs=$(if $(shell git status >/dev/null 2>&1 && echo yes),true,false)
 
 AGE := filippo.io/age/cmd/age filippo.io/age/cmd/age-keygen
-MAINS := ./kiosk/cmd/... ./queue/cmd/... ./firmware-sim
+MAINS := $(sort $(dir $(wildcard ./kiosk/cmd/*/main.go ./queue/cmd/*/main.go))) ./firmware-sim
 BUILD := go build -trimpath $(STAMP)
 
 # What tests call upon as foreign witnesses; each test that finds its witness missing skips and says so.
-WITNESSES := openssl strace usbip python3-opencv opencv-data
+WITNESSES := openssl strace usbip umockdev python3-opencv opencv-data
 
 .PHONY: help
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## "; print "make TARGET, where TARGET is\n" } \
-	  /^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	  /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: build ## one intake from ticket to receipt, headless, into run/demo/ (N=3 SCENARIO=dry-finger PHOTO=file FINGERS=folder)
@@ -48,16 +52,22 @@ run: build ## the same system left running, with what to do printed; ctrl-c ends
 
 .PHONY: test
 test: house ## go vet and all tests; prints what was skipped and why, the counts last
-	@.ci/need $(WITNESSES)
-	@status=0; go vet ./... ./.ci/house || status=1; \
+	@.ci/need $(WITNESSES) $(CC_PACKAGES)
+	@export CGO_ENABLED=$(CGO_IF_GCC); status=0; go vet ./... ./.ci/house || status=1; \
 	  build/house test -vet=off -count=1 -p 2 -timeout 10m $(TESTFLAGS) ./... ./.ci/house || status=1; exit $$status
 
+.PHONY: test-recordings
+test-recordings: house ## the recorded devices through the kernel's bus, ten times (needs gcc, umockdev and LOKET_FIXTURES)
+	@.ci/need umockdev $(CC_PACKAGES)
+	@CGO_ENABLED=$(CGO_IF_GCC) build/house test -vet=off -count=10 -p 1 -timeout 20m -run '^TestRecorded' $(TESTFLAGS) ./drivers/...
+
 .PHONY: check
-check: go ## the rules of the tree: format, vet, staticcheck, imports, no cgo, go.mod tidy, scripts
+check: go ## the rules of the tree: format, vet, staticcheck, imports, builds without cgo, go.mod tidy, scripts
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \
 	  if [ -n "$$unformatted" ]; then echo "not formatted (hint: gofmt -w): $$unformatted"; exit 1; fi
-	go vet ./... ./.ci/house
-	go tool staticcheck ./... ./.ci/house
+	CGO_ENABLED=$(CGO_IF_GCC) go vet ./... ./.ci/house
+	CGO_ENABLED=$(CGO_IF_GCC) go tool staticcheck ./... ./.ci/house
+	CGO_ENABLED=0 go vet ./drivers/usb/...
 	CGO_ENABLED=0 go build -buildvcs=false ./...
 	go vet -tags failpoints ./...
 	go mod tidy -diff
@@ -68,8 +78,11 @@ check: go ## the rules of the tree: format, vet, staticcheck, imports, no cgo, g
 .PHONY: build
 build: go ## all programs into bin/, stock age among them
 	@mkdir -p bin
-	$(BUILD) -o bin/ $(MAINS) $(AGE)
+	@LOKET_NEED=warn .ci/need $(CC_PACKAGES)
+	$(BUILD) -o bin/ $(filter-out $(WITH_C),$(MAINS)) $(AGE)
+	CGO_ENABLED=$(CGO_IF_GCC) $(BUILD) -o bin/ $(WITH_C)
 	$(BUILD) -o bin/loket-demo ./firmware-sim/demo
+	@command -v gcc >/dev/null || echo "NO GCC: bin/kioskd was built without real USB devices (hint: apt-get install $(CC_PACKAGES), then make build)" >&2
 
 .PHONY: bench
 bench: build house ## all benchmarks, then one table: goal, measured, met or missed by how much

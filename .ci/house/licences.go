@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,6 +52,7 @@ two differ. Whoever hands out binaries hands out the licence files too: ` + "`ma
 // linked lists the modules, other than our own, that the packages need, by path.
 func linked(packages []string) ([]module, error) {
 	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=Module"}, packages...)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1") // what is linked where a compiler is
 	cmd.Stderr = os.Stderr
 	data, err := cmd.Output()
 	if err != nil {
@@ -135,25 +137,23 @@ func notices(args []string) error {
 	return nil
 }
 
+// copyNotices takes subfolders too: a module may carry other people's sources, and their licences with them.
 func copyNotices(to, from string) error {
-	entries, err := os.ReadDir(from)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.IsDir() || !noticeFile.MatchString(e.Name()) {
-			continue
+	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !noticeFile.MatchString(e.Name()) {
+			return err
 		}
-		data, err := os.ReadFile(filepath.Join(from, e.Name()))
+		name, err := filepath.Rel(from, path)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(to, e.Name()), data, 0o644); err != nil {
+		data, err := os.ReadFile(path)
+		if err != nil {
 			return err
 		}
-	}
-	return nil
+		if err := os.MkdirAll(filepath.Join(to, filepath.Dir(name)), 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, name), data, 0o644)
+	})
 }

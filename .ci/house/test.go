@@ -108,7 +108,9 @@ func (s *summary) add(e event) {
 		o := s.at(e.Package, e.Test)
 		o.fixtures = o.fixtures || e.Key == fixturesAttr
 	case "pass", "fail", "skip":
-		s.at(e.Package, e.Test).result = e.Action
+		if o := s.at(e.Package, e.Test); o.result != "fail" { // with -count a failure stays one
+			o.result = e.Action
+		}
 		if e.Test == "" {
 			s.endPackage(e)
 		}
