@@ -1,9 +1,10 @@
-// Package server is what queued says over the network: the stations' listener.
+// Package server is what queued says over the network: a listener for stations and one for browsers.
 //
 // The one idea: who calls is what the client certificate says, and what they may see and do follows from its role. Handlers
 // read strict JSON, ask package store, and answer in the words of docs/api/queued.yaml, from which routes and types are
-// generated; errors are problem details (RFC 9457) with the next step. The listener for browsers has a place beside this one:
-// it shares the store, the hub of stations and the feed of live events.
+// generated; errors are problem details (RFC 9457) with the next step. The listener for browsers has its own idea: who calls is
+// who signed in, what they may see and do follows from their roles in organisations, and docs/api/console.yaml has its words.
+// Both share the store, the hub of stations and the feed of live events.
 package server
 
 //go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config api.cfg.yaml ../../docs/api/queued.yaml
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"loket/kiosk/identity"
 	"loket/queue/station"
@@ -47,21 +49,42 @@ type Server struct {
 	Identity *identity.Identity
 	Log      *slog.Logger
 	Version  string
+	Console  *Console // for browsers; nil for none
 
 	hub      station.Hub
 	requests *prometheus.CounterVec
-	work     sync.WaitGroup // commands on their way
+	work     sync.WaitGroup // commands on their way, live views
 	base     context.Context
 }
 
-// Run serves on a plain listener, speaking TLS, until ctx ends; then it lets calls in progress finish and closes the lines of
-// stations. The listener is closed.
+// Run serves stations on a plain listener, speaking TLS, and browsers where there is a listener for them, until ctx ends; then
+// it lets calls in progress finish and closes the lines of stations. The listeners are closed.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	base, stop := context.WithCancel(context.WithoutCancel(ctx)) // calls in progress outlive ctx for a moment
 	defer stop()
 	s.prepare(base)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return s.serve(ctx, base, "stations", tls.NewListener(listener, s.Identity.Server()), s.handler())
+	})
+	if s.Console != nil {
+		group.Go(func() error { return s.serve(ctx, base, "browsers", s.Console.listener(), s.browsers()) })
+	}
+	<-ctx.Done()
+	var lines sync.WaitGroup
+	lines.Go(s.hub.Close) // Shutdown leaves them open
+	err := group.Wait()
+	stop()
+	lines.Wait()
+	s.work.Wait()
+	s.Feed.Close()
+	return err
+}
+
+// serve answers calls on one listener until ctx ends, and lets those in progress finish.
+func (s *Server) serve(ctx, base context.Context, who string, listener net.Listener, handler http.Handler) error {
 	srv := &http.Server{
-		Handler:           s.handler(),
+		Handler:           handler,
 		ReadHeaderTimeout: headerLimit,
 		ReadTimeout:       readLimit,
 		WriteTimeout:      writeLimit,
@@ -71,29 +94,19 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		BaseContext:       func(net.Listener) context.Context { return base },
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(tls.NewListener(listener, s.Identity.Server())) }()
+	go func() { served <- srv.Serve(listener) }()
 	select {
 	case err := <-served:
-		s.hub.Close()
-		stop()
-		s.work.Wait()
-		s.Feed.Close()
-		return fmt.Errorf("serving stations: %w", err)
+		return fmt.Errorf("serving %s: %w", who, err)
 	case <-ctx.Done():
 	}
 	deadline, cancel := context.WithTimeout(base, closeLimit)
 	defer cancel()
-	var lines sync.WaitGroup
-	lines.Go(s.hub.Close) // Shutdown leaves them open
 	err := srv.Shutdown(deadline)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("ending calls in progress: %w", err), srv.Close())
+		err = errors.Join(fmt.Errorf("ending calls of %s in progress: %w", who, err), srv.Close())
 	}
-	stop()
 	<-served
-	lines.Wait()
-	s.work.Wait()
-	s.Feed.Close()
 	return err
 }
 
@@ -103,6 +116,9 @@ func (s *Server) prepare(base context.Context) {
 	s.hub.Log = s.Log
 	s.hub.Store = s.storeFact
 	s.hub.Changed = s.Feed.Station
+	if s.Console != nil {
+		s.Console.prepare(s)
+	}
 	if s.requests == nil {
 		s.requests = newRequests()
 	}

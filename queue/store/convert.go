@@ -43,7 +43,7 @@ func fromRow(t db.Ticket, p db.Person) (View, error) {
 
 func fromEvent(e db.Event) Event {
 	return Event{Sequence: e.Sequence, At: fromTime(e.At), Kind: e.Kind, Ticket: e.Ticket, Attempt: int(e.Attempt), Station: e.Station,
-		Session: e.Session, Record: e.Record, Author: e.Author, Detail: e.Detail}
+		Session: e.Session, Record: e.Record, Author: e.Author, Detail: e.Detail, Was: queue.State(e.Was)}
 }
 
 func fromClash(c db.Clash) queue.Clash {

@@ -74,8 +74,8 @@ SELECT ticket, attempt FROM calls WHERE station = ? AND request = ?;
 INSERT INTO calls (station, request, ticket, attempt) VALUES (?, ?, ?, ?);
 
 -- name: InsertEvent :one
-INSERT INTO events (at, kind, ticket, attempt, station, session, record, author, detail)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING sequence;
+INSERT INTO events (at, kind, ticket, attempt, station, session, record, author, detail, was)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING sequence;
 
 -- name: FactKnown :one
 SELECT EXISTS (SELECT 1 FROM events WHERE kind = ? AND record = ? AND station = ? AND detail = ?
@@ -130,3 +130,55 @@ ON CONFLICT (station) DO UPDATE SET wrong = excluded.wrong, paused = excluded.pa
 
 -- name: ClearEntry :execrows
 DELETE FROM entries WHERE station = ?;
+
+-- name: InsertAccount :exec
+INSERT INTO accounts (id, login, password, created) VALUES (?, ?, ?, ?);
+
+-- name: InsertMembership :exec
+INSERT INTO memberships (account, organisation, role) VALUES (?, ?, ?);
+
+-- name: AccountByLogin :one
+SELECT * FROM accounts WHERE login = ?;
+
+-- name: AccountByID :one
+SELECT * FROM accounts WHERE id = ?;
+
+-- name: Accounts :many
+SELECT * FROM accounts ORDER BY login;
+
+-- name: MembershipsOf :many
+SELECT * FROM memberships WHERE account = ? ORDER BY organisation, role;
+
+-- name: SetPassword :execrows
+UPDATE accounts SET password = ? WHERE id = ?;
+
+-- name: SetDisabled :execrows
+UPDATE accounts SET disabled = ? WHERE id = ?;
+
+-- name: InsertLogin :exec
+INSERT INTO logins (id, account, token, rotated, created, seen) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: LoginByToken :one
+SELECT sqlc.embed(logins), sqlc.embed(accounts) FROM logins JOIN accounts ON accounts.id = logins.account
+WHERE logins.token = sqlc.arg(token) OR (logins.previous = sqlc.arg(token) AND logins.previous <> '');
+
+-- name: LoginByID :one
+SELECT sqlc.embed(logins), sqlc.embed(accounts) FROM logins JOIN accounts ON accounts.id = logins.account WHERE logins.id = ?;
+
+-- name: SetLogin :exec
+UPDATE logins SET token = ?, previous = ?, rotated = ?, seen = ? WHERE id = ?;
+
+-- name: DeleteLogin :exec
+DELETE FROM logins WHERE id = ?;
+
+-- name: DeleteLoginsOf :exec
+DELETE FROM logins WHERE account = ?;
+
+-- name: DeleteOldLogins :exec
+DELETE FROM logins WHERE created < ? OR seen < ?;
+
+-- name: LastEventOf :one
+SELECT * FROM events WHERE ticket = ? ORDER BY sequence DESC LIMIT 1;
+
+-- name: OrderKnown :one
+SELECT EXISTS (SELECT 1 FROM events WHERE kind = 'ordered' AND ticket = ? AND author = ? AND detail = ?);

@@ -39,6 +39,7 @@ type Options struct {
 	Zone     *time.Location   // where a day begins, for numbers; UTC where nil
 	Early    time.Duration    // how long before the appointment someone may be called
 	Now      func() time.Time // time.Now where nil
+	Cost     Cost             // of a password's hash; a good one where zero
 	// Watch is told everything that happened, after it is on disk, in order. It must not wait.
 	Watch func(Event)
 }
@@ -55,6 +56,7 @@ type Event struct {
 	Record   string
 	Author   string
 	Detail   string
+	Was      queue.State // with a decision: what the ticket was before
 }
 
 // Kinds of events that are no report, decision or fact.
@@ -67,6 +69,8 @@ const (
 	KindConflict     = "conflict"
 	KindEntryPaused  = "entry-paused"
 	KindEntryResumed = "entry-resumed"
+	KindUndone       = "undone"  // staff took back what Detail names
+	KindOrdered      = "ordered" // a station did what staff ordered
 )
 
 // Store is an open queue. Its methods may be called from any goroutine.
@@ -106,6 +110,9 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
+	}
+	if opts.Cost == (Cost{}) {
+		opts.Cost = defaultCost()
 	}
 	s := &Store{opts: opts, turn: make(chan struct{}, 1)}
 	if err := s.open(ctx, path); err != nil {

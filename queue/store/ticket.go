@@ -352,7 +352,8 @@ func (s *Store) Decide(ctx context.Context, ticket string, d Decision) (before, 
 			return err
 		}
 		return tx.happened(ctx, Event{At: now, Kind: string(d.Act), Ticket: ticket, Attempt: view.Ticket.Attempt, Station: d.Station,
-			Session: view.Ticket.Session, Author: d.Author, Detail: d.Reason})
+			Session: view.Ticket.Session, Author: d.Author, Detail: d.Reason,
+			Was: view.Ticket.State})
 	})
 	if err = errors.Join(err, refused); err != nil {
 		return View{}, View{}, fmt.Errorf("deciding %s: %w", d.Act, err)

@@ -20,10 +20,13 @@ import (
 // config is what queued is told: a YAML file, overridden by LOKET_QUEUED_ variables of the same names in capitals.
 type config struct {
 	Listen      string          `koanf:"listen"`      // for stations and systems that know appointments
+	Browsers    string          `koanf:"browsers"`    // for the console; empty for none
 	Database    string          `koanf:"database"`    // the queue's file
 	Certificate string          `koanf:"certificate"` // PEM; names service, centre and role queue
 	Key         string          `koanf:"key"`
 	Authority   string          `koanf:"authority"`
+	BrowserCert string          `koanf:"browsers_certificate"` // PEM, that browsers trust; empty for the queue's own
+	BrowserKey  string          `koanf:"browsers_key"`
 	Metrics     string          `koanf:"metrics"`    // loopback address; empty for none
 	Timezone    string          `koanf:"timezone"`   // where a day begins, for ticket numbers
 	CallEarly   time.Duration   `koanf:"call_early"` // before an appointment
@@ -41,7 +44,8 @@ func defaults() config {
 }
 
 // keys are those that the file may have; services stands in the file alone.
-var keys = []string{"listen", "database", "certificate", "key", "authority", "metrics", "timezone", "call_early", "services"}
+var keys = []string{"listen", "database", "certificate", "key", "authority", "metrics", "timezone", "call_early", "services",
+	"browsers", "browsers_certificate", "browsers_key"}
 
 // load reads the file and the environment. Every mistake is named with the key that it is in.
 func load(path string) (config, error) {
@@ -87,6 +91,12 @@ func (c config) check() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return fmt.Errorf("listen: %w (hint: HOST:PORT)", err)
+	}
+	if _, _, err := net.SplitHostPort(c.Browsers); c.Browsers != "" && err != nil {
+		return fmt.Errorf("browsers: %w (hint: HOST:PORT)", err)
+	}
+	if (c.BrowserCert == "") != (c.BrowserKey == "") {
+		return errors.New("browsers_certificate and browsers_key go together")
 	}
 	if c.Metrics != "" && !loopback(c.Metrics) {
 		return fmt.Errorf("metrics: %q is no loopback address (hint: 127.0.0.1:PORT)", c.Metrics)

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 	_ "time/tzdata" // a minimal system has none
@@ -38,11 +40,14 @@ type cli struct {
 	Check   bool             `help:"Check the configuration and the files that it names, then end."`
 	Debug   bool             `help:"Log every call."`
 	Version kong.VersionFlag `help:"Print the version."`
+
+	Serve   struct{}       `cmd:"" default:"1" help:"Serve (what it does without a command)."`
+	Account accountCommand `cmd:"" help:"The accounts of staff."`
 }
 
 func main() {
 	var c cli
-	kong.Parse(&c, kong.Name("queued"), kong.Description("Keeps the queue of a centre and serves its stations."),
+	chosen := kong.Parse(&c, kong.Name("queued"), kong.Description("Keeps the queue of a centre and serves its stations."),
 		kong.Vars{"version": version()})
 	level := slog.LevelInfo
 	if c.Debug {
@@ -53,6 +58,13 @@ func main() {
 	if err != nil {
 		log.Error("start failed", "err", err)
 		os.Exit(exitConfiguration)
+	}
+	if strings.HasPrefix(chosen.Command(), "account ") {
+		if err := q.accounts(chosen); err != nil {
+			fmt.Fprintln(os.Stderr, "queued:", err)
+			os.Exit(exitFailed)
+		}
+		return
 	}
 	if c.Check {
 		log.Info("configuration is good", "service", q.identity.Name, "centre", q.identity.Centre)
@@ -67,10 +79,22 @@ func main() {
 	log.Info("ended")
 }
 
+// accounts carries out a command on accounts, beside a queued that serves or not.
+func (q *queued) accounts(chosen *kong.Context) error {
+	ctx := context.Background()
+	opened, err := store.Open(ctx, q.config.Database, store.Options{Services: q.config.Services, Zone: q.zone})
+	if err != nil {
+		return fmt.Errorf("%w (hint: does the folder exist, and may you write there?)", err)
+	}
+	err = chosen.Run(&accounts{ctx: ctx, store: opened, in: os.Stdin, out: os.Stdout})
+	return errors.Join(err, opened.Close())
+}
+
 // queued is the program with its configuration read.
 type queued struct {
 	config   config
 	identity *identity.Identity
+	browsers tls.Certificate
 	zone     *time.Location
 	log      *slog.Logger
 }
@@ -90,8 +114,14 @@ func configure(path string, log *slog.Logger) (*queued, error) {
 	if left := id.Expiry(time.Now()); left <= 0 {
 		return nil, fmt.Errorf("loading the certificate %s: it expired %s ago (hint: renew it)", c.Certificate, -left.Round(time.Minute))
 	}
+	browsers := id.Certificate
+	if c.BrowserCert != "" {
+		if browsers, err = tls.LoadX509KeyPair(c.BrowserCert, c.BrowserKey); err != nil {
+			return nil, fmt.Errorf("loading the certificate for browsers: %w (hint: keys browsers_certificate and browsers_key)", err)
+		}
+	}
 	zone, err := time.LoadLocation(c.Timezone)
-	return &queued{config: c, identity: id, zone: zone, log: log}, err
+	return &queued{config: c, identity: id, browsers: browsers, zone: zone, log: log}, err
 }
 
 // run serves until ctx ends.
@@ -113,6 +143,16 @@ func (q *queued) serve(ctx context.Context, srv *server.Server, queue *store.Sto
 	if err != nil {
 		return fmt.Errorf("listening for stations: %w (hint: key listen; is another queued running?)", err)
 	}
+	console := ""
+	if q.config.Browsers != "" {
+		browsers, err := listen.Listen(ctx, "tcp", q.config.Browsers)
+		if err != nil {
+			return errors.Join(fmt.Errorf("listening for browsers: %w (hint: key browsers)", err), stations.Close())
+		}
+		defer browsers.Close()
+		srv.Console = &server.Console{Listener: browsers, Certificate: q.browsers}
+		console = browsers.Addr().String()
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	if q.config.Metrics != "" {
 		metrics, err := listen.Listen(ctx, "tcp", q.config.Metrics)
@@ -124,7 +164,7 @@ func (q *queued) serve(ctx context.Context, srv *server.Server, queue *store.Sto
 	}
 	group.Go(func() error { return srv.Run(ctx, stations) })
 	group.Go(func() error { return q.watchdog(ctx, queue) })
-	q.log.Info("ready", "listen", stations.Addr().String(), "service", q.identity.Name, "centre", q.identity.Centre, "demo", q.identity.Demo)
+	q.log.Info("ready", "listen", stations.Addr().String(), "browsers", console, "service", q.identity.Name, "centre", q.identity.Centre, "demo", q.identity.Demo)
 	q.notify(daemon.SdNotifyReady)
 	<-ctx.Done()
 	q.notify(daemon.SdNotifyStopping)

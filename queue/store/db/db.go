@@ -24,6 +24,15 @@ func New(db DBTX) *Queries {
 func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	q := Queries{db: db}
 	var err error
+	if q.accountByIDStmt, err = db.PrepareContext(ctx, accountByID); err != nil {
+		return nil, fmt.Errorf("error preparing query AccountByID: %w", err)
+	}
+	if q.accountByLoginStmt, err = db.PrepareContext(ctx, accountByLogin); err != nil {
+		return nil, fmt.Errorf("error preparing query AccountByLogin: %w", err)
+	}
+	if q.accountsStmt, err = db.PrepareContext(ctx, accounts); err != nil {
+		return nil, fmt.Errorf("error preparing query Accounts: %w", err)
+	}
 	if q.callByRequestStmt, err = db.PrepareContext(ctx, callByRequest); err != nil {
 		return nil, fmt.Errorf("error preparing query CallByRequest: %w", err)
 	}
@@ -42,6 +51,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countStmt, err = db.PrepareContext(ctx, count); err != nil {
 		return nil, fmt.Errorf("error preparing query Count: %w", err)
 	}
+	if q.deleteLoginStmt, err = db.PrepareContext(ctx, deleteLogin); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteLogin: %w", err)
+	}
+	if q.deleteLoginsOfStmt, err = db.PrepareContext(ctx, deleteLoginsOf); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteLoginsOf: %w", err)
+	}
+	if q.deleteOldLoginsStmt, err = db.PrepareContext(ctx, deleteOldLogins); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteOldLogins: %w", err)
+	}
 	if q.entryStmt, err = db.PrepareContext(ctx, entry); err != nil {
 		return nil, fmt.Errorf("error preparing query Entry: %w", err)
 	}
@@ -54,6 +72,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.factKnownStmt, err = db.PrepareContext(ctx, factKnown); err != nil {
 		return nil, fmt.Errorf("error preparing query FactKnown: %w", err)
 	}
+	if q.insertAccountStmt, err = db.PrepareContext(ctx, insertAccount); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertAccount: %w", err)
+	}
 	if q.insertCallStmt, err = db.PrepareContext(ctx, insertCall); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertCall: %w", err)
 	}
@@ -62,6 +83,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.insertEventStmt, err = db.PrepareContext(ctx, insertEvent); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertEvent: %w", err)
+	}
+	if q.insertLoginStmt, err = db.PrepareContext(ctx, insertLogin); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertLogin: %w", err)
+	}
+	if q.insertMembershipStmt, err = db.PrepareContext(ctx, insertMembership); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertMembership: %w", err)
 	}
 	if q.insertPersonStmt, err = db.PrepareContext(ctx, insertPerson); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertPerson: %w", err)
@@ -75,8 +102,20 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertVisitStmt, err = db.PrepareContext(ctx, insertVisit); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertVisit: %w", err)
 	}
+	if q.lastEventOfStmt, err = db.PrepareContext(ctx, lastEventOf); err != nil {
+		return nil, fmt.Errorf("error preparing query LastEventOf: %w", err)
+	}
 	if q.lastSequenceStmt, err = db.PrepareContext(ctx, lastSequence); err != nil {
 		return nil, fmt.Errorf("error preparing query LastSequence: %w", err)
+	}
+	if q.loginByIDStmt, err = db.PrepareContext(ctx, loginByID); err != nil {
+		return nil, fmt.Errorf("error preparing query LoginByID: %w", err)
+	}
+	if q.loginByTokenStmt, err = db.PrepareContext(ctx, loginByToken); err != nil {
+		return nil, fmt.Errorf("error preparing query LoginByToken: %w", err)
+	}
+	if q.membershipsOfStmt, err = db.PrepareContext(ctx, membershipsOf); err != nil {
+		return nil, fmt.Errorf("error preparing query MembershipsOf: %w", err)
 	}
 	if q.nextTicketStmt, err = db.PrepareContext(ctx, nextTicket); err != nil {
 		return nil, fmt.Errorf("error preparing query NextTicket: %w", err)
@@ -87,6 +126,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.openTicketsStmt, err = db.PrepareContext(ctx, openTickets); err != nil {
 		return nil, fmt.Errorf("error preparing query OpenTickets: %w", err)
 	}
+	if q.orderKnownStmt, err = db.PrepareContext(ctx, orderKnown); err != nil {
+		return nil, fmt.Errorf("error preparing query OrderKnown: %w", err)
+	}
 	if q.otherRecordStmt, err = db.PrepareContext(ctx, otherRecord); err != nil {
 		return nil, fmt.Errorf("error preparing query OtherRecord: %w", err)
 	}
@@ -96,11 +138,20 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.personsOfVisitStmt, err = db.PrepareContext(ctx, personsOfVisit); err != nil {
 		return nil, fmt.Errorf("error preparing query PersonsOfVisit: %w", err)
 	}
+	if q.setDisabledStmt, err = db.PrepareContext(ctx, setDisabled); err != nil {
+		return nil, fmt.Errorf("error preparing query SetDisabled: %w", err)
+	}
 	if q.setEntryStmt, err = db.PrepareContext(ctx, setEntry); err != nil {
 		return nil, fmt.Errorf("error preparing query SetEntry: %w", err)
 	}
 	if q.setLetterStmt, err = db.PrepareContext(ctx, setLetter); err != nil {
 		return nil, fmt.Errorf("error preparing query SetLetter: %w", err)
+	}
+	if q.setLoginStmt, err = db.PrepareContext(ctx, setLogin); err != nil {
+		return nil, fmt.Errorf("error preparing query SetLogin: %w", err)
+	}
+	if q.setPasswordStmt, err = db.PrepareContext(ctx, setPassword); err != nil {
+		return nil, fmt.Errorf("error preparing query SetPassword: %w", err)
 	}
 	if q.setPersonStmt, err = db.PrepareContext(ctx, setPerson); err != nil {
 		return nil, fmt.Errorf("error preparing query SetPerson: %w", err)
@@ -146,6 +197,21 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 
 func (q *Queries) Close() error {
 	var err error
+	if q.accountByIDStmt != nil {
+		if cerr := q.accountByIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing accountByIDStmt: %w", cerr)
+		}
+	}
+	if q.accountByLoginStmt != nil {
+		if cerr := q.accountByLoginStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing accountByLoginStmt: %w", cerr)
+		}
+	}
+	if q.accountsStmt != nil {
+		if cerr := q.accountsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing accountsStmt: %w", cerr)
+		}
+	}
 	if q.callByRequestStmt != nil {
 		if cerr := q.callByRequestStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing callByRequestStmt: %w", cerr)
@@ -176,6 +242,21 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countStmt: %w", cerr)
 		}
 	}
+	if q.deleteLoginStmt != nil {
+		if cerr := q.deleteLoginStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteLoginStmt: %w", cerr)
+		}
+	}
+	if q.deleteLoginsOfStmt != nil {
+		if cerr := q.deleteLoginsOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteLoginsOfStmt: %w", cerr)
+		}
+	}
+	if q.deleteOldLoginsStmt != nil {
+		if cerr := q.deleteOldLoginsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteOldLoginsStmt: %w", cerr)
+		}
+	}
 	if q.entryStmt != nil {
 		if cerr := q.entryStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing entryStmt: %w", cerr)
@@ -196,6 +277,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing factKnownStmt: %w", cerr)
 		}
 	}
+	if q.insertAccountStmt != nil {
+		if cerr := q.insertAccountStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertAccountStmt: %w", cerr)
+		}
+	}
 	if q.insertCallStmt != nil {
 		if cerr := q.insertCallStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertCallStmt: %w", cerr)
@@ -209,6 +295,16 @@ func (q *Queries) Close() error {
 	if q.insertEventStmt != nil {
 		if cerr := q.insertEventStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertEventStmt: %w", cerr)
+		}
+	}
+	if q.insertLoginStmt != nil {
+		if cerr := q.insertLoginStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertLoginStmt: %w", cerr)
+		}
+	}
+	if q.insertMembershipStmt != nil {
+		if cerr := q.insertMembershipStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertMembershipStmt: %w", cerr)
 		}
 	}
 	if q.insertPersonStmt != nil {
@@ -231,9 +327,29 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertVisitStmt: %w", cerr)
 		}
 	}
+	if q.lastEventOfStmt != nil {
+		if cerr := q.lastEventOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lastEventOfStmt: %w", cerr)
+		}
+	}
 	if q.lastSequenceStmt != nil {
 		if cerr := q.lastSequenceStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing lastSequenceStmt: %w", cerr)
+		}
+	}
+	if q.loginByIDStmt != nil {
+		if cerr := q.loginByIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing loginByIDStmt: %w", cerr)
+		}
+	}
+	if q.loginByTokenStmt != nil {
+		if cerr := q.loginByTokenStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing loginByTokenStmt: %w", cerr)
+		}
+	}
+	if q.membershipsOfStmt != nil {
+		if cerr := q.membershipsOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing membershipsOfStmt: %w", cerr)
 		}
 	}
 	if q.nextTicketStmt != nil {
@@ -251,6 +367,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing openTicketsStmt: %w", cerr)
 		}
 	}
+	if q.orderKnownStmt != nil {
+		if cerr := q.orderKnownStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing orderKnownStmt: %w", cerr)
+		}
+	}
 	if q.otherRecordStmt != nil {
 		if cerr := q.otherRecordStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing otherRecordStmt: %w", cerr)
@@ -266,6 +387,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing personsOfVisitStmt: %w", cerr)
 		}
 	}
+	if q.setDisabledStmt != nil {
+		if cerr := q.setDisabledStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setDisabledStmt: %w", cerr)
+		}
+	}
 	if q.setEntryStmt != nil {
 		if cerr := q.setEntryStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing setEntryStmt: %w", cerr)
@@ -274,6 +400,16 @@ func (q *Queries) Close() error {
 	if q.setLetterStmt != nil {
 		if cerr := q.setLetterStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing setLetterStmt: %w", cerr)
+		}
+	}
+	if q.setLoginStmt != nil {
+		if cerr := q.setLoginStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setLoginStmt: %w", cerr)
+		}
+	}
+	if q.setPasswordStmt != nil {
+		if cerr := q.setPasswordStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setPasswordStmt: %w", cerr)
 		}
 	}
 	if q.setPersonStmt != nil {
@@ -380,32 +516,49 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 type Queries struct {
 	db                   DBTX
 	tx                   *sql.Tx
+	accountByIDStmt      *sql.Stmt
+	accountByLoginStmt   *sql.Stmt
+	accountsStmt         *sql.Stmt
 	callByRequestStmt    *sql.Stmt
 	clashKnownStmt       *sql.Stmt
 	clashesStmt          *sql.Stmt
 	clashesOfTicketStmt  *sql.Stmt
 	clearEntryStmt       *sql.Stmt
 	countStmt            *sql.Stmt
+	deleteLoginStmt      *sql.Stmt
+	deleteLoginsOfStmt   *sql.Stmt
+	deleteOldLoginsStmt  *sql.Stmt
 	entryStmt            *sql.Stmt
 	eventsAfterStmt      *sql.Stmt
 	eventsOfTicketStmt   *sql.Stmt
 	factKnownStmt        *sql.Stmt
+	insertAccountStmt    *sql.Stmt
 	insertCallStmt       *sql.Stmt
 	insertClashStmt      *sql.Stmt
 	insertEventStmt      *sql.Stmt
+	insertLoginStmt      *sql.Stmt
+	insertMembershipStmt *sql.Stmt
 	insertPersonStmt     *sql.Stmt
 	insertRecordStmt     *sql.Stmt
 	insertTicketStmt     *sql.Stmt
 	insertVisitStmt      *sql.Stmt
+	lastEventOfStmt      *sql.Stmt
 	lastSequenceStmt     *sql.Stmt
+	loginByIDStmt        *sql.Stmt
+	loginByTokenStmt     *sql.Stmt
+	membershipsOfStmt    *sql.Stmt
 	nextTicketStmt       *sql.Stmt
 	nextTicketOfStmt     *sql.Stmt
 	openTicketsStmt      *sql.Stmt
+	orderKnownStmt       *sql.Stmt
 	otherRecordStmt      *sql.Stmt
 	ownerOfVisitStmt     *sql.Stmt
 	personsOfVisitStmt   *sql.Stmt
+	setDisabledStmt      *sql.Stmt
 	setEntryStmt         *sql.Stmt
 	setLetterStmt        *sql.Stmt
+	setLoginStmt         *sql.Stmt
+	setPasswordStmt      *sql.Stmt
 	setPersonStmt        *sql.Stmt
 	setTicketStmt        *sql.Stmt
 	setVisitAtStmt       *sql.Stmt
@@ -425,32 +578,49 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
 		db:                   tx,
 		tx:                   tx,
+		accountByIDStmt:      q.accountByIDStmt,
+		accountByLoginStmt:   q.accountByLoginStmt,
+		accountsStmt:         q.accountsStmt,
 		callByRequestStmt:    q.callByRequestStmt,
 		clashKnownStmt:       q.clashKnownStmt,
 		clashesStmt:          q.clashesStmt,
 		clashesOfTicketStmt:  q.clashesOfTicketStmt,
 		clearEntryStmt:       q.clearEntryStmt,
 		countStmt:            q.countStmt,
+		deleteLoginStmt:      q.deleteLoginStmt,
+		deleteLoginsOfStmt:   q.deleteLoginsOfStmt,
+		deleteOldLoginsStmt:  q.deleteOldLoginsStmt,
 		entryStmt:            q.entryStmt,
 		eventsAfterStmt:      q.eventsAfterStmt,
 		eventsOfTicketStmt:   q.eventsOfTicketStmt,
 		factKnownStmt:        q.factKnownStmt,
+		insertAccountStmt:    q.insertAccountStmt,
 		insertCallStmt:       q.insertCallStmt,
 		insertClashStmt:      q.insertClashStmt,
 		insertEventStmt:      q.insertEventStmt,
+		insertLoginStmt:      q.insertLoginStmt,
+		insertMembershipStmt: q.insertMembershipStmt,
 		insertPersonStmt:     q.insertPersonStmt,
 		insertRecordStmt:     q.insertRecordStmt,
 		insertTicketStmt:     q.insertTicketStmt,
 		insertVisitStmt:      q.insertVisitStmt,
+		lastEventOfStmt:      q.lastEventOfStmt,
 		lastSequenceStmt:     q.lastSequenceStmt,
+		loginByIDStmt:        q.loginByIDStmt,
+		loginByTokenStmt:     q.loginByTokenStmt,
+		membershipsOfStmt:    q.membershipsOfStmt,
 		nextTicketStmt:       q.nextTicketStmt,
 		nextTicketOfStmt:     q.nextTicketOfStmt,
 		openTicketsStmt:      q.openTicketsStmt,
+		orderKnownStmt:       q.orderKnownStmt,
 		otherRecordStmt:      q.otherRecordStmt,
 		ownerOfVisitStmt:     q.ownerOfVisitStmt,
 		personsOfVisitStmt:   q.personsOfVisitStmt,
+		setDisabledStmt:      q.setDisabledStmt,
 		setEntryStmt:         q.setEntryStmt,
 		setLetterStmt:        q.setLetterStmt,
+		setLoginStmt:         q.setLoginStmt,
+		setPasswordStmt:      q.setPasswordStmt,
 		setPersonStmt:        q.setPersonStmt,
 		setTicketStmt:        q.setTicketStmt,
 		setVisitAtStmt:       q.setVisitAtStmt,

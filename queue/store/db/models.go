@@ -8,6 +8,14 @@ import (
 	"database/sql"
 )
 
+type Account struct {
+	ID       string
+	Login    string
+	Password string
+	Disabled int64
+	Created  int64
+}
+
 type Call struct {
 	Station string
 	Request string
@@ -50,6 +58,23 @@ type Event struct {
 	Record   string
 	Author   string
 	Detail   string
+	Was      string
+}
+
+type Login struct {
+	ID       string
+	Account  string
+	Token    string
+	Previous string
+	Rotated  int64
+	Created  int64
+	Seen     int64
+}
+
+type Membership struct {
+	Account      string
+	Organisation string
+	Role         string
 }
 
 type Person struct {

@@ -11,6 +11,73 @@ import (
 	"strings"
 )
 
+const accountByID = `-- name: AccountByID :one
+SELECT id, login, password, disabled, created FROM accounts WHERE id = ?
+`
+
+func (q *Queries) AccountByID(ctx context.Context, id string) (Account, error) {
+	row := q.queryRow(ctx, q.accountByIDStmt, accountByID, id)
+	var i Account
+	err := row.Scan(
+		&i.ID,
+		&i.Login,
+		&i.Password,
+		&i.Disabled,
+		&i.Created,
+	)
+	return i, err
+}
+
+const accountByLogin = `-- name: AccountByLogin :one
+SELECT id, login, password, disabled, created FROM accounts WHERE login = ?
+`
+
+func (q *Queries) AccountByLogin(ctx context.Context, login string) (Account, error) {
+	row := q.queryRow(ctx, q.accountByLoginStmt, accountByLogin, login)
+	var i Account
+	err := row.Scan(
+		&i.ID,
+		&i.Login,
+		&i.Password,
+		&i.Disabled,
+		&i.Created,
+	)
+	return i, err
+}
+
+const accounts = `-- name: Accounts :many
+SELECT id, login, password, disabled, created FROM accounts ORDER BY login
+`
+
+func (q *Queries) Accounts(ctx context.Context) ([]Account, error) {
+	rows, err := q.query(ctx, q.accountsStmt, accounts)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Account{}
+	for rows.Next() {
+		var i Account
+		if err := rows.Scan(
+			&i.ID,
+			&i.Login,
+			&i.Password,
+			&i.Disabled,
+			&i.Created,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const callByRequest = `-- name: CallByRequest :one
 SELECT ticket, attempt FROM calls WHERE station = ? AND request = ?
 `
@@ -152,6 +219,38 @@ func (q *Queries) Count(ctx context.Context, arg CountParams) (int64, error) {
 	return last, err
 }
 
+const deleteLogin = `-- name: DeleteLogin :exec
+DELETE FROM logins WHERE id = ?
+`
+
+func (q *Queries) DeleteLogin(ctx context.Context, id string) error {
+	_, err := q.exec(ctx, q.deleteLoginStmt, deleteLogin, id)
+	return err
+}
+
+const deleteLoginsOf = `-- name: DeleteLoginsOf :exec
+DELETE FROM logins WHERE account = ?
+`
+
+func (q *Queries) DeleteLoginsOf(ctx context.Context, account string) error {
+	_, err := q.exec(ctx, q.deleteLoginsOfStmt, deleteLoginsOf, account)
+	return err
+}
+
+const deleteOldLogins = `-- name: DeleteOldLogins :exec
+DELETE FROM logins WHERE created < ? OR seen < ?
+`
+
+type DeleteOldLoginsParams struct {
+	Created int64
+	Seen    int64
+}
+
+func (q *Queries) DeleteOldLogins(ctx context.Context, arg DeleteOldLoginsParams) error {
+	_, err := q.exec(ctx, q.deleteOldLoginsStmt, deleteOldLogins, arg.Created, arg.Seen)
+	return err
+}
+
 const entry = `-- name: Entry :one
 SELECT station, wrong, paused FROM entries WHERE station = ?
 `
@@ -164,7 +263,7 @@ func (q *Queries) Entry(ctx context.Context, station string) (Entry, error) {
 }
 
 const eventsAfter = `-- name: EventsAfter :many
-SELECT sequence, at, kind, ticket, attempt, station, session, record, author, detail FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?
+SELECT sequence, at, kind, ticket, attempt, station, session, record, author, detail, was FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?
 `
 
 type EventsAfterParams struct {
@@ -192,6 +291,7 @@ func (q *Queries) EventsAfter(ctx context.Context, arg EventsAfterParams) ([]Eve
 			&i.Record,
 			&i.Author,
 			&i.Detail,
+			&i.Was,
 		); err != nil {
 			return nil, err
 		}
@@ -207,7 +307,7 @@ func (q *Queries) EventsAfter(ctx context.Context, arg EventsAfterParams) ([]Eve
 }
 
 const eventsOfTicket = `-- name: EventsOfTicket :many
-SELECT sequence, at, kind, ticket, attempt, station, session, record, author, detail FROM events WHERE ticket = ? ORDER BY sequence
+SELECT sequence, at, kind, ticket, attempt, station, session, record, author, detail, was FROM events WHERE ticket = ? ORDER BY sequence
 `
 
 func (q *Queries) EventsOfTicket(ctx context.Context, ticket string) ([]Event, error) {
@@ -230,6 +330,7 @@ func (q *Queries) EventsOfTicket(ctx context.Context, ticket string) ([]Event, e
 			&i.Record,
 			&i.Author,
 			&i.Detail,
+			&i.Was,
 		); err != nil {
 			return nil, err
 		}
@@ -266,6 +367,27 @@ func (q *Queries) FactKnown(ctx context.Context, arg FactKnownParams) (bool, err
 	var exists bool
 	err := row.Scan(&exists)
 	return exists, err
+}
+
+const insertAccount = `-- name: InsertAccount :exec
+INSERT INTO accounts (id, login, password, created) VALUES (?, ?, ?, ?)
+`
+
+type InsertAccountParams struct {
+	ID       string
+	Login    string
+	Password string
+	Created  int64
+}
+
+func (q *Queries) InsertAccount(ctx context.Context, arg InsertAccountParams) error {
+	_, err := q.exec(ctx, q.insertAccountStmt, insertAccount,
+		arg.ID,
+		arg.Login,
+		arg.Password,
+		arg.Created,
+	)
+	return err
 }
 
 const insertCall = `-- name: InsertCall :exec
@@ -323,8 +445,8 @@ func (q *Queries) InsertClash(ctx context.Context, arg InsertClashParams) (int64
 }
 
 const insertEvent = `-- name: InsertEvent :one
-INSERT INTO events (at, kind, ticket, attempt, station, session, record, author, detail)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING sequence
+INSERT INTO events (at, kind, ticket, attempt, station, session, record, author, detail, was)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING sequence
 `
 
 type InsertEventParams struct {
@@ -337,6 +459,7 @@ type InsertEventParams struct {
 	Record  string
 	Author  string
 	Detail  string
+	Was     string
 }
 
 func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) (int64, error) {
@@ -350,10 +473,51 @@ func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) (int64
 		arg.Record,
 		arg.Author,
 		arg.Detail,
+		arg.Was,
 	)
 	var sequence int64
 	err := row.Scan(&sequence)
 	return sequence, err
+}
+
+const insertLogin = `-- name: InsertLogin :exec
+INSERT INTO logins (id, account, token, rotated, created, seen) VALUES (?, ?, ?, ?, ?, ?)
+`
+
+type InsertLoginParams struct {
+	ID      string
+	Account string
+	Token   string
+	Rotated int64
+	Created int64
+	Seen    int64
+}
+
+func (q *Queries) InsertLogin(ctx context.Context, arg InsertLoginParams) error {
+	_, err := q.exec(ctx, q.insertLoginStmt, insertLogin,
+		arg.ID,
+		arg.Account,
+		arg.Token,
+		arg.Rotated,
+		arg.Created,
+		arg.Seen,
+	)
+	return err
+}
+
+const insertMembership = `-- name: InsertMembership :exec
+INSERT INTO memberships (account, organisation, role) VALUES (?, ?, ?)
+`
+
+type InsertMembershipParams struct {
+	Account      string
+	Organisation string
+	Role         string
+}
+
+func (q *Queries) InsertMembership(ctx context.Context, arg InsertMembershipParams) error {
+	_, err := q.exec(ctx, q.insertMembershipStmt, insertMembership, arg.Account, arg.Organisation, arg.Role)
+	return err
 }
 
 const insertPerson = `-- name: InsertPerson :exec
@@ -465,6 +629,29 @@ func (q *Queries) InsertVisit(ctx context.Context, arg InsertVisitParams) error 
 	return err
 }
 
+const lastEventOf = `-- name: LastEventOf :one
+SELECT sequence, at, kind, ticket, attempt, station, session, record, author, detail, was FROM events WHERE ticket = ? ORDER BY sequence DESC LIMIT 1
+`
+
+func (q *Queries) LastEventOf(ctx context.Context, ticket string) (Event, error) {
+	row := q.queryRow(ctx, q.lastEventOfStmt, lastEventOf, ticket)
+	var i Event
+	err := row.Scan(
+		&i.Sequence,
+		&i.At,
+		&i.Kind,
+		&i.Ticket,
+		&i.Attempt,
+		&i.Station,
+		&i.Session,
+		&i.Record,
+		&i.Author,
+		&i.Detail,
+		&i.Was,
+	)
+	return i, err
+}
+
 const lastSequence = `-- name: LastSequence :one
 SELECT CAST(COALESCE(MAX(sequence), 0) AS INTEGER) FROM events
 `
@@ -474,6 +661,92 @@ func (q *Queries) LastSequence(ctx context.Context) (int64, error) {
 	var column_1 int64
 	err := row.Scan(&column_1)
 	return column_1, err
+}
+
+const loginByID = `-- name: LoginByID :one
+SELECT logins.id, logins.account, logins.token, logins.previous, logins.rotated, logins.created, logins.seen, accounts.id, accounts.login, accounts.password, accounts.disabled, accounts.created FROM logins JOIN accounts ON accounts.id = logins.account WHERE logins.id = ?
+`
+
+type LoginByIDRow struct {
+	Login   Login
+	Account Account
+}
+
+func (q *Queries) LoginByID(ctx context.Context, id string) (LoginByIDRow, error) {
+	row := q.queryRow(ctx, q.loginByIDStmt, loginByID, id)
+	var i LoginByIDRow
+	err := row.Scan(
+		&i.Login.ID,
+		&i.Login.Account,
+		&i.Login.Token,
+		&i.Login.Previous,
+		&i.Login.Rotated,
+		&i.Login.Created,
+		&i.Login.Seen,
+		&i.Account.ID,
+		&i.Account.Login,
+		&i.Account.Password,
+		&i.Account.Disabled,
+		&i.Account.Created,
+	)
+	return i, err
+}
+
+const loginByToken = `-- name: LoginByToken :one
+SELECT logins.id, logins.account, logins.token, logins.previous, logins.rotated, logins.created, logins.seen, accounts.id, accounts.login, accounts.password, accounts.disabled, accounts.created FROM logins JOIN accounts ON accounts.id = logins.account
+WHERE logins.token = ?1 OR (logins.previous = ?1 AND logins.previous <> '')
+`
+
+type LoginByTokenRow struct {
+	Login   Login
+	Account Account
+}
+
+func (q *Queries) LoginByToken(ctx context.Context, token string) (LoginByTokenRow, error) {
+	row := q.queryRow(ctx, q.loginByTokenStmt, loginByToken, token)
+	var i LoginByTokenRow
+	err := row.Scan(
+		&i.Login.ID,
+		&i.Login.Account,
+		&i.Login.Token,
+		&i.Login.Previous,
+		&i.Login.Rotated,
+		&i.Login.Created,
+		&i.Login.Seen,
+		&i.Account.ID,
+		&i.Account.Login,
+		&i.Account.Password,
+		&i.Account.Disabled,
+		&i.Account.Created,
+	)
+	return i, err
+}
+
+const membershipsOf = `-- name: MembershipsOf :many
+SELECT account, organisation, role FROM memberships WHERE account = ? ORDER BY organisation, role
+`
+
+func (q *Queries) MembershipsOf(ctx context.Context, account string) ([]Membership, error) {
+	rows, err := q.query(ctx, q.membershipsOfStmt, membershipsOf, account)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Membership{}
+	for rows.Next() {
+		var i Membership
+		if err := rows.Scan(&i.Account, &i.Organisation, &i.Role); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const nextTicket = `-- name: NextTicket :one
@@ -639,6 +912,23 @@ func (q *Queries) OpenTickets(ctx context.Context) ([]OpenTicketsRow, error) {
 	return items, nil
 }
 
+const orderKnown = `-- name: OrderKnown :one
+SELECT EXISTS (SELECT 1 FROM events WHERE kind = 'ordered' AND ticket = ? AND author = ? AND detail = ?)
+`
+
+type OrderKnownParams struct {
+	Ticket string
+	Author string
+	Detail string
+}
+
+func (q *Queries) OrderKnown(ctx context.Context, arg OrderKnownParams) (bool, error) {
+	row := q.queryRow(ctx, q.orderKnownStmt, orderKnown, arg.Ticket, arg.Author, arg.Detail)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const otherRecord = `-- name: OtherRecord :one
 SELECT record FROM records WHERE reference = ? AND service = ? AND record <> ? AND at > ? ORDER BY at DESC LIMIT 1
 `
@@ -706,6 +996,23 @@ func (q *Queries) PersonsOfVisit(ctx context.Context, visit string) ([]Person, e
 	return items, nil
 }
 
+const setDisabled = `-- name: SetDisabled :execrows
+UPDATE accounts SET disabled = ? WHERE id = ?
+`
+
+type SetDisabledParams struct {
+	Disabled int64
+	ID       string
+}
+
+func (q *Queries) SetDisabled(ctx context.Context, arg SetDisabledParams) (int64, error) {
+	result, err := q.exec(ctx, q.setDisabledStmt, setDisabled, arg.Disabled, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const setEntry = `-- name: SetEntry :exec
 INSERT INTO entries (station, wrong, paused) VALUES (?, ?, ?)
 ON CONFLICT (station) DO UPDATE SET wrong = excluded.wrong, paused = excluded.paused
@@ -741,6 +1048,46 @@ func (q *Queries) SetLetter(ctx context.Context, arg SetLetterParams) error {
 		arg.ID,
 	)
 	return err
+}
+
+const setLogin = `-- name: SetLogin :exec
+UPDATE logins SET token = ?, previous = ?, rotated = ?, seen = ? WHERE id = ?
+`
+
+type SetLoginParams struct {
+	Token    string
+	Previous string
+	Rotated  int64
+	Seen     int64
+	ID       string
+}
+
+func (q *Queries) SetLogin(ctx context.Context, arg SetLoginParams) error {
+	_, err := q.exec(ctx, q.setLoginStmt, setLogin,
+		arg.Token,
+		arg.Previous,
+		arg.Rotated,
+		arg.Seen,
+		arg.ID,
+	)
+	return err
+}
+
+const setPassword = `-- name: SetPassword :execrows
+UPDATE accounts SET password = ? WHERE id = ?
+`
+
+type SetPasswordParams struct {
+	Password string
+	ID       string
+}
+
+func (q *Queries) SetPassword(ctx context.Context, arg SetPasswordParams) (int64, error) {
+	result, err := q.exec(ctx, q.setPasswordStmt, setPassword, arg.Password, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const setPerson = `-- name: SetPerson :exec
