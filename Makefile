@@ -13,10 +13,10 @@ TESTFLAGS ?=
 BENCHFLAGS ?= -count 3
 FUZZTIME ?= 5s
 
-# Programs are static. Two of them reach real USB devices and need C for it (docs/decisions/0012): they are built with it where a
+# Programs are static. One of them reaches real USB devices and needs C for it (docs/decisions/0012): it is built with it where a
 # compiler is, and the targets that want one try to install it.
 export CGO_ENABLED ?= 0
-WITH_C := ./kiosk/cmd/kioskd/ ./kiosk/cmd/kioskctl/
+WITH_C := ./kiosk/cmd/kioskd/
 CC_PACKAGES := gcc libc6-dev
 CGO_IF_GCC = $$(command -v gcc >/dev/null && echo 1 || echo 0)
 

@@ -5,25 +5,32 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"loket/kiosk"
 	"loket/kiosk/api"
 	"loket/kiosk/journal"
+	"loket/queue/station"
 )
 
 type traceCmd struct {
 	ID string `arg:"" help:"The id of a ticket, a session or a record (its first eight digits are enough)."`
 }
 
+// chain is the daemon's answer (kiosk.Trace; the daemon itself is not linked in here).
+type chain struct {
+	Station *journal.Chain `json:"station,omitempty"`
+	Queue   *station.Chain `json:"queue,omitempty"`
+	Note    string         `json:"note,omitempty"`
+}
+
 // Run prints a chain.
 func (t traceCmd) Run(c *call) error {
-	var trace kiosk.Trace
+	var trace chain
 	if err := c.ask(api.Command{Trace: &api.TraceQuery{ID: t.ID}}, &trace); err != nil {
 		return err
 	}
 	return c.print(trace, func() { c.trace(trace) })
 }
 
-func (c *call) trace(t kiosk.Trace) {
+func (c *call) trace(t chain) {
 	if q := t.Queue; q != nil {
 		fmt.Fprintf(c.out, "ticket    %s, number %s, %s, attempt %d\n", q.Ticket.ID, q.Ticket.Number, q.Ticket.State, q.Ticket.Attempt)
 		w := tabwriter.NewWriter(c.out, 10, 0, 2, ' ', 0)
