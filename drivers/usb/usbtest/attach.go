@@ -1,7 +1,8 @@
 // Package usbtest gives doubles of a USB bus to tests, and the suite that every bus passes.
 //
 // The one idea: [Attach] plugs firmware into a driver with nothing in between but function calls, channels and contexts, so
-// that a whole capture runs inside a testing/synctest bubble; [Fault] breaks exactly one transfer of it.
+// that a whole capture runs inside a testing/synctest bubble; [Fault] breaks exactly one transfer of it; [Record] writes down
+// what ran over a bus, and [Playback] is the device that answers so again.
 package usbtest
 
 import (

@@ -3,6 +3,7 @@ package usbtest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -74,13 +75,13 @@ type Outcome string
 
 // The outcomes. All but the last three are the errors of package usb of the same name.
 const (
-	Good          Outcome = ""
-	WasStall      Outcome = "stall"
-	WasGone       Outcome = "gone"
-	WasOverflow   Outcome = "overflow"
-	WasClosed     Outcome = "closed"
-	WasCancelled  Outcome = "cancelled" // its context ended
-	WasFailed     Outcome = "failed"    // in another way
+	Good         Outcome = ""
+	WasStall     Outcome = "stall"
+	WasGone      Outcome = "gone"
+	WasOverflow  Outcome = "overflow"
+	WasClosed    Outcome = "closed"
+	WasCancelled Outcome = "cancelled" // its context ended
+	WasFailed    Outcome = "failed"    // in another way
 )
 
 // outcomes maps outcomes to errors, in the order in which they are looked for.
@@ -178,8 +179,11 @@ func (p Payload) String() string {
 	return fmt.Sprintf("%s 00*%d", hex.EncodeToString(head), zeros)
 }
 
-// WriteTo writes the recording as text.
+// WriteTo writes the recording as text. A merged one has no such form.
 func (r *Recording) WriteTo(w io.Writer) (int64, error) {
+	if r.Merged {
+		return 0, errors.New("writing the recording: the traffic of several runs was merged in it")
+	}
 	b := bufio.NewWriter(w)
 	n := 0
 	write := func(s string) {
@@ -217,7 +221,7 @@ func (r *Recording) order() []int {
 
 func headText(i usb.Info, descriptors []byte) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\ndevice %04x:%04x release %04x speed %s\n", textHead, i.Vendor, i.Product, i.Release, i.Speed)
+	fmt.Fprintf(&b, "%s\ndevice %04x:%04x release %04x speed %s\n", textHead, i.Vendor, i.Product, i.Release, cmp.Or(i.Speed, usb.HighSpeed))
 	for _, s := range []struct{ key, value string }{{"manufacturer", i.Manufacturer}, {"product", i.ProductName}, {"serial", i.Serial}} {
 		if s.value != "" {
 			fmt.Fprintf(&b, "%s %s\n", s.key, strconv.Quote(s.value))
@@ -385,7 +389,8 @@ func (r *Recording) describe(b []byte) error {
 	r.Descriptors = b
 	told := r.Info
 	r.Info = l.Device
-	r.Info.Speed, r.Info.Manufacturer, r.Info.ProductName, r.Info.Serial = told.Speed, told.Manufacturer, told.ProductName, told.Serial
+	r.Info.Speed, r.Info.Port, r.Info.SysfsPath = cmp.Or(told.Speed, usb.HighSpeed), told.Port, told.SysfsPath
+	r.Info.Manufacturer, r.Info.ProductName, r.Info.Serial = told.Manufacturer, told.ProductName, told.Serial
 	return nil
 }
 
