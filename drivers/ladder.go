@@ -27,7 +27,7 @@ const (
 	lastRetry  = 30 * time.Second
 	maxCures   = 3                // resets and power cycles of one device in a minute
 	calm       = 10 * time.Minute // without a fault: it starts from the first rung again
-	ownReplug  = 15 * time.Second // after a reset or power cycle a new enumeration is taken for its effect
+	ownReplug  = 8 * time.Second  // after a reset or power cycle a new enumeration is taken for its effect
 )
 
 // ladder is what was done to bring a device back, and what comes next. The zero value is a device that never failed.
@@ -58,8 +58,9 @@ func step(n int) (Rung, time.Duration) {
 	return steps[n-1].rung, steps[n-1].wait
 }
 
-// fault climbs a rung after a fault that a cure may help against, and otherwise waits twice as long as before.
-func (l *ladder) fault(now time.Time, curable bool) {
+// fault climbs a rung after a fault that a cure may help against, and otherwise waits twice as long as before. Without a bus
+// that switches ports there is no such rung.
+func (l *ladder) fault(now time.Time, curable, power bool) {
 	if l.rung != RungGivenUp && now.Sub(l.last) > calm {
 		l.faults, l.waits = 0, 0
 	}
@@ -74,6 +75,9 @@ func (l *ladder) fault(now time.Time, curable bool) {
 	l.faults++
 	var wait time.Duration
 	l.rung, wait = step(l.faults)
+	if l.rung == RungPower && !power {
+		l.rung = RungGivenUp
+	}
 	l.next, l.pending = now.Add(wait), true
 	if l.rung == RungReset || l.rung == RungPower {
 		l.next = later(l.next, l.allowed(now))
@@ -106,11 +110,9 @@ func (l *ladder) restart() { *l = ladder{cures: l.cures} }
 
 // replugged begins again, unless it was a cure that made the device enumerate anew.
 func (l *ladder) replugged(now time.Time) {
-	if n := len(l.cures); n > 0 && now.Sub(l.cures[n-1]) < ownReplug && l.rung != RungGivenUp {
-		l.next = now
-		return
+	if n := len(l.cures); n == 0 || now.Sub(l.cures[n-1]) >= ownReplug {
+		l.restart()
 	}
-	l.restart()
 }
 
 // due reports whether it is time for a try.

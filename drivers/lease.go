@@ -158,7 +158,7 @@ func distance(e *entry) int {
 	switch {
 	case e.heir != nil || e.status.State == StateLeased:
 		return inUse
-	case e.status.State == StateOpening:
+	case e.status.State == StateOpening, e.status.State == StateFaulted && e.ladder.quiet():
 		return opening
 	case e.status.State == StateFaulted:
 		return faulted

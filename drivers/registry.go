@@ -164,7 +164,7 @@ func (r *Registry) Revive(id usb.Identity) bool {
 	if e == nil {
 		return false
 	}
-	if e.status.State == StateFaulted && !e.busy {
+	if e.status.State == StateFaulted {
 		e.ladder.restart()
 		r.set(e, StateOpening, nil)
 		r.kick()
@@ -227,7 +227,7 @@ func (r *Registry) opened(ctx context.Context, e *entry, at place, device Device
 	case err != nil:
 		r.failed(e, Fault(ctx, "opening", err))
 	default:
-		e.device, e.status.Info = device, device.Info()
+		e.device, e.status.Info, e.status.Owner = device, device.Info(), ""
 		e.ladder.waits = 0
 		if heir := e.heir; heir != nil {
 			r.grant(e, heir)
@@ -240,7 +240,8 @@ func (r *Registry) opened(ctx context.Context, e *entry, at place, device Device
 
 // failed notes a fault of a device that is on its bus, and what to do about it. The mutex is held.
 func (r *Registry) failed(e *entry, err error) {
-	e.ladder.fault(r.now(), errors.Is(err, ErrHung) || errors.Is(err, ErrCrashed))
+	_, power := r.Buses[e.at.bus].(usb.PortPower)
+	e.ladder.fault(r.now(), errors.Is(err, ErrHung) || errors.Is(err, ErrCrashed), power)
 	e.fail(err)
 	e.status.Owner = ""
 	var busy *usb.BusyError
