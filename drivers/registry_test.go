@@ -167,7 +167,9 @@ type scanner struct {
 func (s *scanner) Info() drivers.Info { return s.info }
 func (s *scanner) Close() error {
 	s.once.Do(func() { close(s.closed) })
-	time.Sleep(s.bus.closing)
+	var takes time.Duration
+	s.bus.change(func() { takes = s.bus.closing })
+	time.Sleep(takes)
 	return nil
 }
 
@@ -194,8 +196,13 @@ func watching(t *testing.T, test func(ctx context.Context, s *shelf, r *drivers.
 }
 
 func watchingBuses(t *testing.T, buses []usb.Bus, test func(ctx context.Context, r *drivers.Registry)) {
+	looking(t, 0, buses, test)
+}
+
+// looking lets the registry look at its buses so often.
+func looking(t *testing.T, poll time.Duration, buses []usb.Bus, test func(ctx context.Context, r *drivers.Registry)) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &drivers.Registry{Buses: buses, Drivers: []drivers.Driver{scannerDriver()}}
+		r := &drivers.Registry{Buses: buses, Drivers: []drivers.Driver{scannerDriver()}, Poll: poll}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- r.Run(ctx) }()
