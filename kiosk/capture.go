@@ -2,6 +2,7 @@ package kiosk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,14 +14,17 @@ import (
 	"loket/kiosk/session"
 )
 
-// leaseLimit bounds the wait for a device that is being opened.
-const leaseLimit = 10 * time.Second
+const (
+	leaseLimit    = 10 * time.Second // of the wait for a device that is being opened
+	giveBackLimit = 2 * time.Second  // of the wait for a capture that was stopped; drivers take 250 ms at most
+)
 
 // capture runs one step on a device and tells the session how it ended. It gives the device back before it tells. A capture
-// that was stopped may still be giving its device back: the next one waits for that.
+// that was stopped may still be giving its device back: the next one waits for that, for a while.
 func (d *Daemon) capture(ctx context.Context, s session.Session, step plan.Step) {
-	d.capturing.Lock()
-	defer d.capturing.Unlock()
+	if d.turn(ctx) {
+		defer func() { <-d.capturing }()
+	}
 	result, err := d.captureStep(ctx, s, step)
 	if ctx.Err() != nil {
 		d.captureStopped(s, result)
@@ -61,17 +65,42 @@ func (d *Daemon) captureStep(ctx context.Context, s session.Session, step plan.S
 	if !ok {
 		return acquire.Result{}, fmt.Errorf("capturing %s: no kind of device takes it", step.Modality)
 	}
-	wait, cancel := context.WithTimeout(ctx, leaseLimit)
-	lease, err := d.registry.Lease(wait, kind, s.ID)
-	cancel()
+	lease, err := d.claim(ctx, kind, s.ID)
 	if err != nil {
 		return acquire.Result{}, err
 	}
+	lease.Hold(ctx)
 	d.used(s.ID, lease.Device.Info())
 	result, err := d.acquirer.Capture(ctx, step, lease.Device, func(p acquire.Progress) { d.guide(s.Entry, step, p) })
 	lease.Release(err)
 	d.previews.clear()
 	return result, err
+}
+
+// turn waits until no other capture runs. False where one does not come to its end: its device is taken from it.
+func (d *Daemon) turn(ctx context.Context) bool {
+	timer := time.NewTimer(giveBackLimit)
+	defer timer.Stop()
+	select {
+	case d.capturing <- struct{}{}:
+		return true
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return false
+}
+
+// claim leases a device for a session. One session runs at a time, so a lease that another still has was forgotten.
+func (d *Daemon) claim(ctx context.Context, kind drivers.Kind, owner string) (*drivers.Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, leaseLimit)
+	defer cancel()
+	lease, err := d.registry.Lease(ctx, kind, owner)
+	var held *drivers.HeldError
+	if !errors.As(err, &held) || held.Token == 0 {
+		return lease, err
+	}
+	d.log.Warn("taking over a device", "identity", held.Identity.String(), "from", held.Owner, "for", owner)
+	return d.registry.TakeOver(ctx, held.Identity, held.Token, owner)
 }
 
 // guide shows what happens during a capture.

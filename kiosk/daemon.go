@@ -61,11 +61,12 @@ type Daemon struct {
 	ctx      context.Context
 	work     sync.WaitGroup // captures and sealings
 
-	capturing sync.Mutex // held by the one capture that runs
+	capturing chan struct{} // holds a token while a capture runs
 
 	mu         sync.Mutex
 	cur        *running
 	starting   bool // a ticket is being asked for
+	testing    int  // devices that test themselves
 	lastEnd    *api.End
 	sequence   uint64
 	changed    chan struct{}
@@ -78,6 +79,7 @@ type Daemon struct {
 func (d *Daemon) Run(ctx context.Context) error {
 	d.log = d.Log
 	d.started, d.changed, d.reports = d.now(), make(chan struct{}), make(chan struct{}, 1)
+	d.capturing = make(chan struct{}, 1)
 	d.previews = newPreviews()
 	listener, err := api.Listen(d.Config.Socket)
 	if err != nil {

@@ -45,6 +45,9 @@ func (d *Daemon) reserve() error {
 	if d.cur != nil || d.starting {
 		return &api.Error{Code: "busy", Text: "a session is in progress here", Hint: "kioskctl session show tells where it stands"}
 	}
+	if d.testing > 0 {
+		return &api.Error{Code: "busy", Text: "a device is testing itself", Hint: "that takes some seconds"}
+	}
 	d.starting = true
 	d.touch()
 	return nil

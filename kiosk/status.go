@@ -30,7 +30,7 @@ func (d *Daemon) Status() (api.Status, <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	st.Sequence, st.LastEnd = d.sequence, d.lastEnd
-	st.Ready = len(st.Problems) == 0 && d.cur == nil && !d.starting
+	st.Ready = len(st.Problems) == 0 && d.cur == nil && !d.starting && d.testing == 0
 	if d.cur == nil {
 		return st, d.changed
 	}
@@ -114,6 +114,8 @@ func (d *Daemon) Do(ctx context.Context, as []api.Role, c api.Command) (api.Repl
 			d.outbox.Kick()
 		}
 		return result(d.outbox.List())
+	case c.SelfTest != nil:
+		return d.selfTest(ctx, c.SelfTest.Device)
 	case c.Trace != nil:
 		return d.trace(ctx, c.Trace.ID)
 	default:

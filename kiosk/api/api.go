@@ -79,19 +79,41 @@ type End struct {
 
 // Device is one capture device of the station.
 type Device struct {
-	Identity  string    `json:"identity"`
-	Kind      string    `json:"kind"`
-	Driver    string    `json:"driver"`
-	Model     string    `json:"model"`
-	Serial    string    `json:"serial"`
-	Firmware  string    `json:"firmware"`
-	State     string    `json:"state"`
-	Verdict   string    `json:"verdict,omitempty"`
-	Detail    string    `json:"detail,omitempty"`
-	Hint      string    `json:"hint,omitempty"`
-	Owner     string    `json:"owner,omitempty"`
-	Simulated bool      `json:"simulated"`
-	Since     time.Time `json:"since"`
+	Identity  string     `json:"identity"`
+	Kind      string     `json:"kind"`
+	Driver    string     `json:"driver"`
+	Model     string     `json:"model"`
+	Serial    string     `json:"serial"`
+	Firmware  string     `json:"firmware"`
+	State     string     `json:"state"`
+	Verdict   string     `json:"verdict,omitempty"` // "unplugged", "off", "hung", "crashed", "held"
+	Detail    string     `json:"detail,omitempty"`
+	Owner     string     `json:"owner,omitempty"` // the session or program that has it
+	Rung      string     `json:"rung,omitempty"`  // how far the station went to bring it back; "given-up" is the last
+	NextTry   *time.Time `json:"next_try,omitempty"`
+	Also      []string   `json:"also,omitempty"` // other places where the same device is seen
+	Simulated bool       `json:"simulated"`
+	Since     time.Time  `json:"since"`
+
+	// What each of three people does about the verdict.
+	Hint          string `json:"hint,omitempty"` // a technician
+	StaffHint     string `json:"staff_hint,omitempty"`
+	ApplicantHint string `json:"applicant_hint,omitempty"`
+}
+
+// SelfTest is how a device's own test went.
+type SelfTest struct {
+	Device  Device  `json:"device"` // after the test
+	Passed  bool    `json:"passed"`
+	Checks  []Check `json:"checks"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Check is one line of a self-test.
+type Check struct {
+	Name   string `json:"name"`
+	Passed bool   `json:"passed"`
+	Detail string `json:"detail,omitempty"`
 }
 
 // OutboxSummary counts sealed records that this station still keeps.
@@ -110,15 +132,21 @@ type Start struct {
 
 // Command is one thing to do. Exactly one field is set.
 type Command struct {
-	Start  *Start         `json:"start,omitempty"`
-	Event  *session.Event `json:"event,omitempty"`
-	Outbox *OutboxQuery   `json:"outbox,omitempty"`
-	Trace  *TraceQuery    `json:"trace,omitempty"`
+	Start    *Start         `json:"start,omitempty"`
+	Event    *session.Event `json:"event,omitempty"`
+	Outbox   *OutboxQuery   `json:"outbox,omitempty"`
+	Trace    *TraceQuery    `json:"trace,omitempty"`
+	SelfTest *SelfTestQuery `json:"self_test,omitempty"`
 }
 
 // OutboxQuery asks for the sealed records that the station keeps; Retry tries to send the pending ones now.
 type OutboxQuery struct {
 	Retry bool `json:"retry,omitempty"`
+}
+
+// SelfTestQuery has a device test itself, and is answered with a [SelfTest]. A device that was given up is tried again.
+type SelfTestQuery struct {
+	Device string `json:"device"` // its identity, as in the status
 }
 
 // TraceQuery asks for the chain that an id belongs to: of a ticket, a session or a record.
