@@ -61,6 +61,14 @@ test-recordings: house ## the recorded devices through the kernel's bus, ten tim
 	@.ci/need umockdev $(CC_PACKAGES)
 	@CGO_ENABLED=$(CGO_IF_GCC) build/house test -vet=off -count=10 -p 1 -timeout 20m -run '^TestRecorded' $(TESTFLAGS) ./drivers/...
 
+.PHONY: test-kernel
+test-kernel: go ## the kernel's bus on Debian's stock kernel with simulated and foreign devices, in a virtual machine (needs qemu, gcc)
+	@.ci/need qemu-system-x86 seabios ipxe-qemu kmod cpio busybox-static $(CC_PACKAGES)
+	@mkdir -p build/guest
+	CGO_ENABLED=1 go test -c -o build/guest/libusb.test ./drivers/usb/libusb
+	.ci/guest build/guest/libusb.test -test.v -test.run Kernel
+	GUEST_QEMU='-device qemu-xhci -audiodev none,id=a -device usb-audio,audiodev=a' .ci/guest build/guest/libusb.test -test.v -test.run Foreign
+
 .PHONY: check
 check: go ## the rules of the tree: format, vet, staticcheck, imports, builds without cgo, go.mod tidy, scripts
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \
@@ -72,7 +80,7 @@ check: go ## the rules of the tree: format, vet, staticcheck, imports, builds wi
 	go vet -tags failpoints ./...
 	go mod tidy -diff
 	go test -count=1 ./docs
-	@if command -v shellcheck >/dev/null; then git ls-files -co --exclude-standard '*.sh' .ci/need .ci/fuzz .ci/run | xargs shellcheck; \
+	@if command -v shellcheck >/dev/null; then git ls-files -co --exclude-standard '*.sh' .ci/need .ci/fuzz .ci/run .ci/guest | xargs shellcheck; \
 	  else echo "shellcheck is not here: scripts not checked"; fi
 
 .PHONY: build

@@ -33,7 +33,7 @@ type Device interface {
 	// Claim takes an interface in an alternate setting. Errors: [ErrBusy], [ErrNotFound], [ErrGone].
 	Claim(iface, alt uint8) error
 	// Control runs a control transfer on endpoint 0. Bit 7 of s.RequestType is the direction; data holds s.Length bytes
-	// at least; the result is the number of bytes moved.
+	// at least; the result is the number of bytes moved. More than 4096 bytes are not carried by every bus.
 	Control(ctx context.Context, s Setup, data []byte) (int, error)
 	// Transfer moves data over a bulk or interrupt endpoint; bit 7 of endpoint is the direction. An IN transfer ends
 	// with the first short packet, so fewer bytes than len(data) are no error. An OUT transfer of a whole number of
