@@ -23,6 +23,7 @@ type cli struct {
 
 	Status  statusCmd  `cmd:"" help:"Show what the station does and what keeps it from working."`
 	Devices devicesCmd `cmd:"" help:"Show every device with its state and, where something is wrong, the next step."`
+	SelfTest selfTestCmd `cmd:"" help:"Have one device, or every device, test itself. Exits 1 where one fails."`
 	Session struct {
 		Start  startCmd  `cmd:"" help:"Start a session for a ticket, or for whoever is next."`
 		Show   showCmd   `cmd:"" help:"Show the session in progress."`
@@ -37,6 +38,7 @@ type call struct {
 	ctx    context.Context
 	client *api.Client
 	out    io.Writer
+	notes  io.Writer // for whoever watches, beside the output
 	json   bool
 }
 
@@ -64,7 +66,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err = parsed.Run(&call{ctx: ctx, client: api.NewClient(c.Socket), out: stdout, json: c.JSON})
+	err = parsed.Run(&call{ctx: ctx, client: api.NewClient(c.Socket), out: stdout, notes: stderr, json: c.JSON})
 	if err == nil {
 		return 0
 	}

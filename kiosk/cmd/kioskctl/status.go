@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"loket/kiosk/api"
@@ -47,40 +46,4 @@ func (c *call) status(st api.Status) {
 	fmt.Fprintf(c.out, "outbox    %d to send, %d refused\n", st.Outbox.Pending, st.Outbox.Refused)
 	fmt.Fprintf(c.out, "queue     %s\n", map[bool]string{true: "connected", false: "not connected"}[st.QueueLink])
 	c.devices(st.Devices)
-}
-
-type devicesCmd struct{}
-
-// Run prints the devices.
-func (devicesCmd) Run(c *call) error {
-	st, err := c.client.Status(c.ctx)
-	if err != nil {
-		return err
-	}
-	return c.print(st.Devices, func() { c.devices(st.Devices) })
-}
-
-func (c *call) devices(list []api.Device) {
-	if len(list) == 0 {
-		fmt.Fprintln(c.out, "devices   none seen (hint: check cables and power)")
-		return
-	}
-	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "DEVICE\tKIND\tMODEL\tFIRMWARE\tSTATE\tSINCE")
-	for _, d := range list {
-		state := d.State
-		if d.Verdict != "" {
-			state += ": " + d.Verdict
-		}
-		if d.Simulated {
-			state += " (simulated)"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Identity, d.Kind, d.Model, d.Firmware, state, d.Since.Local().Format(time.TimeOnly))
-	}
-	_ = w.Flush()
-	for _, d := range list {
-		if d.Hint != "" {
-			fmt.Fprintf(c.out, "  ! %s: %s\n    next: %s\n", d.Identity, d.Detail, d.Hint)
-		}
-	}
 }
