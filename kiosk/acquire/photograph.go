@@ -181,7 +181,7 @@ func (c *capture) look(data []byte) (*photo, error) {
 // errSteady ends a live view that shows what is wanted.
 var errSteady = errors.New("the view is steady")
 
-// view runs the live view until some frames in a row are good, or patience ends.
+// view runs the live view until some frames in a row are good, or patience ends. A camera without live view is taken as it is.
 func (c *capture) view(camera drivers.Camera) error {
 	ctx, cancel := context.WithTimeout(c.ctx, c.patience)
 	defer cancel()
@@ -199,7 +199,7 @@ func (c *capture) view(camera drivers.Camera) error {
 		return nil
 	})
 	switch {
-	case err == nil, errors.Is(err, errSteady):
+	case err == nil, errors.Is(err, errSteady), errors.Is(err, errors.ErrUnsupported):
 		return nil
 	case ctx.Err() != nil && c.ctx.Err() == nil && drivers.Verdict(err) == "":
 		return nil
