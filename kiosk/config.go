@@ -34,7 +34,18 @@ type Config struct {
 	Technicians []int64  `koanf:"technician_uids"`
 	Metrics     string   `koanf:"metrics"`      // loopback address; empty for none
 	MinimumFree int64    `koanf:"minimum_free"` // bytes on Data's file system below which no session starts
+
+	DeviceTest DeviceTest `koanf:"device_test"` // under the policy device-test alone
 }
+
+// DeviceTest is what recorded devices need and no applicant's capture may have.
+type DeviceTest struct {
+	Seed     uint32 `koanf:"seed"`     // fixes the seed of a reader that scrambles its images
+	Document uint32 `koanf:"document"` // handle of the object that a camera hands out instead of a photograph
+}
+
+// deviceTest is the policy that [DeviceTest] belongs to.
+const deviceTest = "device-test"
 
 // defaults holds for what the file leaves out.
 func defaults() Config {
@@ -74,11 +85,18 @@ func fromEnv(name, value string) (string, any) {
 const envPrefix = "LOKET_KIOSKD_"
 
 // keys lists what a configuration may hold: the tags of [Config].
-func keys() []string {
+func keys() []string { return tags(reflect.TypeFor[Config](), "") }
+
+func tags(t reflect.Type, under string) []string {
 	var list []string
-	t := reflect.TypeFor[Config]()
 	for i := range t.NumField() {
-		list = append(list, t.Field(i).Tag.Get("koanf"))
+		f := t.Field(i)
+		key := under + f.Tag.Get("koanf")
+		if f.Type.Kind() == reflect.Struct {
+			list = append(list, tags(f.Type, key+".")...)
+			continue
+		}
+		list = append(list, key)
 	}
 	return list
 }
@@ -90,6 +108,9 @@ func (c Config) check(given []string) error {
 		if !known(key) {
 			return fmt.Errorf("%s is no key of it (hint: the keys are %s)", key, strings.Join(keys(), ", "))
 		}
+	}
+	if c.DeviceTest != (DeviceTest{}) && c.Policy != deviceTest {
+		return fmt.Errorf("device_test is for the policy %s alone (hint: take it out; nobody is captured with it)", deviceTest)
 	}
 	for key, path := range map[string]string{"certificate": c.Certificate, "key": c.Key, "authority": c.Authority, "recipients": c.Recipients} {
 		if path == "" {

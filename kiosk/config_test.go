@@ -60,6 +60,8 @@ func TestEveryMistakeInAConfigurationNamesItsKey(t *testing.T) {
 		"minimum_free: a lot":      "minimum_free",
 		"screen_uids: [-1]":        "screen_uids",
 		"buses: ['usbip:1', 'x:']": "buses:",
+		"device_test: {seed: 1}":   "device_test is for the policy",
+		"device_test: {sed: 1}":    "device_test.sed is no key",
 	} {
 		if _, err := LoadConfig(configured(t, extra)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q gives %v", extra, err)
