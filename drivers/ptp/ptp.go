@@ -30,8 +30,18 @@ const (
 	busyLimit   = 2 * time.Second        // for a camera that says that it is busy
 )
 
-// Driver opens every camera with an interface of the Still Image class (6/1/1).
-func Driver() drivers.Driver {
+// Options says what cameras are used for; the zero value takes photographs.
+type Options struct {
+	// Document is the handle of an object in the camera's store. Where it is set, Still downloads that object and takes no
+	// photograph: a document that was photographed before, on a camera without remote shutter.
+	Document uint32
+}
+
+// Driver opens every camera with an interface of the Still Image class (6/1/1), to take photographs.
+func Driver() drivers.Driver { return Options{}.Driver() }
+
+// Driver opens every camera with an interface of the Still Image class (6/1/1). Each is also a [Library].
+func (o Options) Driver() drivers.Driver {
 	left := &leftovers{}
 	return drivers.Driver{
 		Name:  "ptp",
@@ -40,7 +50,7 @@ func Driver() drivers.Driver {
 		Open: func(ctx context.Context, dev usb.Device) (drivers.Device, error) {
 			own, cancel := context.WithTimeout(ctx, openLimit)
 			defer cancel()
-			c, err := open(own, dev, left)
+			c, err := open(own, dev, left, o.Document)
 			if err != nil {
 				_ = dev.Close()
 				return nil, drivers.Fault(ctx, "opening the camera", err)
@@ -78,6 +88,8 @@ type camera struct {
 	info drivers.Info
 	left *leftovers
 
+	document uint32 // what Still downloads; 0 to take a photograph
+
 	turn    chan struct{} // held by the operation that runs
 	closing context.Context
 	close   context.CancelFunc
@@ -86,6 +98,7 @@ type camera struct {
 	// Guarded by turn.
 	device deviceInfo
 	live   bool            // live view may be running
+	listed []Object        // of this session; nil before the first listing
 	shot   map[uint32]bool // a photograph of ours may be in the store; these objects are not ours; nil for none
 }
 
@@ -95,12 +108,12 @@ var (
 )
 
 // open starts a session. What an earlier owner left half done is cleared away once.
-func open(ctx context.Context, dev usb.Device, left *leftovers) (*camera, error) {
+func open(ctx context.Context, dev usb.Device, left *leftovers, document uint32) (*camera, error) {
 	l, err := newLink(dev)
 	if err != nil {
 		return nil, err
 	}
-	c := &camera{link: l, left: left, turn: make(chan struct{}, 1)}
+	c := &camera{link: l, left: left, document: document, turn: make(chan struct{}, 1)}
 	c.closing, c.close = context.WithCancel(context.Background())
 	if err = c.start(ctx); err != nil && ctx.Err() == nil && !lost(err) {
 		l.dirty = true
@@ -137,6 +150,7 @@ func (c *camera) start(ctx context.Context) error {
 
 // openSession opens the session; one that is open already is another owner's and is closed first.
 func (c *camera) openSession(ctx context.Context) error {
+	c.listed = nil
 	r, err := c.link.do(ctx, nil, opOpenSession, sessionID)
 	if err == nil && r.code == rcSessionAlreadyOpen {
 		if _, err = c.link.do(ctx, nil, opCloseSession); err == nil {
@@ -293,17 +307,12 @@ func (c *camera) whileBusy(ctx context.Context, op uint16, params ...uint32) err
 	}
 }
 
-// objects lists the handles of everything in every store.
+// objects is the set of handles of everything in every store.
 func (c *camera) objects(ctx context.Context) (map[uint32]bool, error) {
-	b := &buffer{limit: maxDataset}
-	if _, err := c.link.must(ctx, b, opGetObjectHandles, 0xffffffff, 0, 0); err != nil {
-		return nil, err
-	}
-	f := &fields{b: b.b}
-	list := f.handles()
+	list, err := c.handles(ctx, 0xffffffff, 0)
 	set := make(map[uint32]bool, len(list))
 	for _, h := range list {
 		set[h] = true
 	}
-	return set, f.err
+	return set, err
 }

@@ -71,20 +71,7 @@ func quick(s ptpcam.Scene) *ptpcam.Device {
 
 func open(t testing.TB, bus usb.Bus) drivers.Camera {
 	t.Helper()
-	infos, err := bus.Devices(t.Context())
-	if err != nil || len(infos) != 1 {
-		t.Fatalf("listing the bus: %v, %v", infos, err)
-	}
-	raw, err := bus.Open(t.Context(), infos[0].Identity())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dev, err := ptp.Driver().Open(t.Context(), raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dev.Close() })
-	return dev.(drivers.Camera)
+	return openAs(t, ptp.Driver(), bus)
 }
 
 var errEnough = errors.New("seen enough")

@@ -67,15 +67,11 @@ func (c *camera) testIdentity(ctx context.Context) (string, error) {
 
 // testStore wants room for a photograph in one of the first stores.
 func (c *camera) testStore(ctx context.Context) (string, error) {
-	b := &buffer{limit: maxDataset}
-	if _, err := c.link.must(ctx, b, opGetStorageIDs); err != nil {
+	ids, err := c.stores(ctx)
+	if err != nil {
 		return "", err
 	}
-	f := &fields{b: b.b}
-	ids := f.handles()
-	if f.err != nil {
-		return "", f.err
-	}
+	b := &buffer{limit: maxDataset}
 	var free uint64
 	for _, id := range ids[:min(len(ids), maxStores)] {
 		if _, err := c.link.must(ctx, b, opGetStorageInfo, id); err != nil {

@@ -17,8 +17,12 @@ var errNoShutter = fmt.Errorf("taking a photograph: this camera announces no cap
 	"(hint: use a camera with operation 100E)", errors.ErrUnsupported)
 
 // Still takes a photograph, fetches it and deletes it from the camera. A photograph that can't be deleted is not returned
-// either. A camera without remote shutter gives an error that is [errors.ErrUnsupported] and no fault.
+// either. A camera without remote shutter gives an error that is [errors.ErrUnsupported] and no fault. A camera that was
+// opened for a document gives that, and leaves it where it is.
 func (c *camera) Still(ctx context.Context) (drivers.Image, error) {
+	if c.document != 0 {
+		return c.Download(ctx, c.document)
+	}
 	if !c.device.can(opInitiateCapture, opDeleteObject) {
 		return drivers.Image{}, errNoShutter
 	}
@@ -85,36 +89,13 @@ func (c *camera) added(ctx context.Context, before map[uint32]bool) (uint32, err
 	}
 }
 
-// fetch reads an object that has to be a photograph, into a buffer of its announced size.
+// fetch reads the photograph behind a handle.
 func (c *camera) fetch(ctx context.Context, handle uint32) (drivers.Image, error) {
-	b := &buffer{limit: maxDataset}
-	if _, err := c.link.must(ctx, b, opGetObjectInfo, handle); err != nil {
-		return drivers.Image{}, err
-	}
-	o, err := parseObjectInfo(b.b)
-	switch {
-	case err != nil:
-		return drivers.Image{}, fmt.Errorf("reading the description of the photograph: %w", err)
-	case o.format != formatEXIF && o.format != formatJFIF:
-		return drivers.Image{}, fmt.Errorf("fetching an object of format %04x: %w (hint: set the camera to JPEG only)", o.format, ErrNotJPEG)
-	case o.size > maxPhoto:
-		return drivers.Image{}, fmt.Errorf("fetching a photograph of %d bytes: %w (hint: set the camera to a smaller image)", o.size, ErrTooBig)
-	case o.size < minPhoto:
-		return drivers.Image{}, fmt.Errorf("fetching a photograph of %d bytes: %w", o.size, ErrNotJPEG)
-	}
-	data := &buffer{limit: int(o.size)}
-	_, err = c.link.must(ctx, data, opGetObject, handle)
-	if err == nil && len(data.b) != int(o.size) {
-		err = fmt.Errorf("fetching %d of %d bytes: %w", len(data.b), o.size, ErrShort)
-	}
-	if err == nil {
-		_, err = jpegEnd(data.b)
-	}
+	o, err := c.describeObject(ctx, handle)
 	if err != nil {
-		data.wipe()
 		return drivers.Image{}, err
 	}
-	return drivers.Image{Encoded: data.b, MediaType: "image/jpeg"}, nil
+	return c.object(ctx, handle, o)
 }
 
 // remove deletes every object that was not there before the photograph, and looks whether it is gone.

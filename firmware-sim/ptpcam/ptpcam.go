@@ -90,6 +90,13 @@ func (d *Device) Changed() <-chan struct{} {
 	return d.changed
 }
 
+// Keep puts a photograph into the camera's store, as if it had been taken before, and returns its handle. The camera keeps
+// the slice.
+func (d *Device) Keep(jpeg []byte) uint32 {
+	defer d.lock()()
+	return d.core.keep(measure(jpeg))
+}
+
 // Stored returns how many photographs lie in the camera's store.
 func (d *Device) Stored() int {
 	defer d.lock()()

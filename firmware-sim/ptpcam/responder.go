@@ -330,10 +330,21 @@ func (r *responder) initiateCapture(q request) answer {
 	case len(r.photos) >= maxObjects || r.stored()+len(r.still().jpeg) > storeCapacity:
 		return say(rcStoreFull)
 	}
-	r.lastHandle++
-	p := photo{picture: r.still(), handle: r.lastHandle, name: fmt.Sprintf("LOK_%04d.JPG", r.lastHandle), taken: r.now()}
+	p := r.numbered(r.still())
 	r.pending = &exposing{at: p.taken.Add(r.exposure), transaction: q.transaction, photo: p}
 	return say(rcOK)
+}
+
+// numbered makes a photo of a picture: with the next handle, and taken now.
+func (r *responder) numbered(p picture) photo {
+	r.lastHandle++
+	return photo{picture: p, handle: r.lastHandle, name: fmt.Sprintf("LOK_%04d.JPG", r.lastHandle), taken: r.now()}
+}
+
+// keep puts a picture into the store.
+func (r *responder) keep(p picture) uint32 {
+	r.photos = append(r.photos, r.numbered(p))
+	return r.lastHandle
 }
 
 // propDesc is the dataset of ISO 15740:2013, clause 13.3.3.
