@@ -20,6 +20,15 @@ WITH_C := ./kiosk/cmd/kioskd/
 CC_PACKAGES := gcc libc6-dev
 CGO_IF_GCC = $$(command -v gcc >/dev/null && echo 1 || echo 0)
 
+# The applicant's screen needs C, OpenGL ES and X11 to draw (docs/decisions/0013): without these it is built as a stub that says so.
+SCREEN_PACKAGES := pkg-config libegl-dev libgles-dev libx11-dev libxcursor-dev libxi-dev libxinerama-dev libxrandr-dev \
+  libxxf86vm-dev libxkbcommon-x11-dev libx11-xcb-dev libwayland-dev libgl-dev
+SCREEN_RUNS := libgl1-mesa-dri fonts-noto-core
+SCREEN_TAGS := window,novulkan
+SCREEN_IF_HERE = $$(command -v gcc >/dev/null && pkg-config --exists egl x11 xcursor xi xinerama xrandr xxf86vm xkbcommon-x11 x11-xcb \
+  wayland-egl 2>/dev/null && echo 1 || echo 0)
+SCREEN ?=
+
 # Images that are not in the tree (see CONTRIBUTING.md). Tests that want them skip without.
 LOKET_FIXTURES ?= $(wildcard $(abspath ../shared/data))
 ifneq ($(LOKET_FIXTURES),)
@@ -90,7 +99,17 @@ build: go ## all programs into bin/, stock age among them
 	$(BUILD) -o bin/ $(filter-out $(WITH_C),$(MAINS)) $(AGE)
 	CGO_ENABLED=$(CGO_IF_GCC) $(BUILD) -o bin/ $(WITH_C)
 	$(BUILD) -o bin/loket-demo ./firmware-sim/demo
+	CGO_ENABLED=$(SCREEN_IF_HERE) $(BUILD) -tags $(SCREEN_TAGS) -o bin/ ./ui/cmd/kiosk-ui
 	@command -v gcc >/dev/null || echo "NO GCC: bin/kioskd was built without real USB devices (hint: apt-get install $(CC_PACKAGES), then make build)" >&2
+
+.PHONY: screens
+screens: go ## every screen in every language, contrast and size, without a display, into run/screens/ (SCREEN=face for some)
+	@.ci/need $(CC_PACKAGES) $(SCREEN_PACKAGES) $(SCREEN_RUNS)
+	@mkdir -p bin
+	CGO_ENABLED=1 $(BUILD) -tags $(SCREEN_TAGS) -o bin/ ./ui/cmd/kiosk-ui
+	CGO_ENABLED=1 go test -count=1 -tags $(SCREEN_TAGS) ./ui/...
+	@rm -rf run/screens
+	@bin/kiosk-ui screens --only '$(SCREEN)' run/screens
 
 .PHONY: bench
 bench: build house ## all benchmarks, then one table: goal, measured, met or missed by how much

@@ -51,7 +51,7 @@ two differ. Whoever hands out binaries hands out the licence files too: ` + "`ma
 
 // linked lists the modules, other than our own, that the packages need, by path.
 func linked(packages []string) ([]module, error) {
-	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=Module"}, packages...)...)
+	cmd := exec.Command("go", append([]string{"list", "-tags=window,novulkan", "-deps", "-json=Module"}, packages...)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=1") // what is linked where a compiler is
 	cmd.Stderr = os.Stderr
 	data, err := cmd.Output()
