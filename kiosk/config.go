@@ -30,6 +30,7 @@ type Config struct {
 	Policy      string   `koanf:"policy"`       // policy id
 	Buses       []string `koanf:"buses"`        // "kernel", "usbip:127.0.0.1:3240"
 	Devices     []string `koanf:"devices"`      // kinds without which no session starts
+	CodeReaders []string `koanf:"code_readers"` // "13ba:0018", "13ba:0018/tab": besides those of known makers
 	Screens     []int64  `koanf:"screen_uids"`  // user ids of screens
 	Technicians []int64  `koanf:"technician_uids"`
 	Metrics     string   `koanf:"metrics"`      // loopback address; empty for none

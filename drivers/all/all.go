@@ -5,11 +5,17 @@ package all
 
 import (
 	"loket/drivers"
+	"loket/drivers/hidcode"
 	"loket/drivers/ptp"
 	"loket/drivers/slap60"
 )
 
+// Options are what a station's configuration says to drivers. The zero value is every driver as it is.
+type Options struct {
+	CodeReaders []hidcode.Model // besides those of known makers
+}
+
 // Drivers returns every driver; the first that matches a device opens it.
-func Drivers() []drivers.Driver {
-	return []drivers.Driver{slap60.Driver(), ptp.Driver()}
+func Drivers(o Options) []drivers.Driver {
+	return []drivers.Driver{slap60.Driver(), ptp.Driver(), hidcode.New(hidcode.Options{Models: o.CodeReaders})}
 }

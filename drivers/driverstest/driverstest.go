@@ -18,6 +18,7 @@ import (
 
 	"loket/drivers"
 	"loket/drivers/usb"
+	"loket/drivers/usb/usbtest"
 )
 
 // Config is what the suite needs to know of a driver.
@@ -33,6 +34,7 @@ type Config struct {
 	// image or to look like silence.
 	NoChecksum bool
 	NoSerial   bool // the device has no serial number
+	Silent     bool // the device says nothing while nobody uses it: silence is no fault, unless something had begun
 }
 
 // Subject is a device with whoever stands before it.
@@ -44,6 +46,7 @@ type Subject struct {
 
 const (
 	patience    = 20 * time.Second       // ends a capture that the suite can't bring to its end
+	impatience  = 3 * time.Second        // the same where silence is no fault, and so may well have to be ended
 	wait        = 500 * time.Millisecond // of a capture for somebody who does not come
 	promptly    = 250 * time.Millisecond // a cancelled capture has returned by then
 	networkRuns = 40                     // transfers, at most, that go wrong of each kind over USB/IP; every one does in process
@@ -88,6 +91,7 @@ func runAll(test func(string, func(*bench)), network bool) {
 	test("passes its self-test", selfTests)
 	test("is closed twice", closesTwice)
 	test("is held by one", isHeld)
+	test("meets every trouble while it is opened", opensInTrouble)
 	for _, kind := range troubles {
 		runs := 0 // every transfer
 		if network {
@@ -183,6 +187,40 @@ func isHeld(b *bench) {
 	b.captureWell(dev)
 }
 
+// opensInTrouble breaks one transfer of opening after the other. Whatever happened, opening anew works.
+func opensInTrouble(b *bench) {
+	id := b.find().Identity()
+	open := func(n int, how usbtest.Failure) (int, error) {
+		bus := usbtest.Fault(b.plug.bus, n, how)
+		raw, err := bus.Open(b.Context(), id)
+		if err != nil {
+			b.Fatalf("opening on the bus: %v", err)
+		}
+		dev, err := b.cfg.Driver.Open(b.Context(), raw)
+		if err == nil {
+			err = dev.Close()
+		}
+		return bus.Count(), err
+	}
+	count, err := open(0, "")
+	if err != nil {
+		b.Fatalf("opening: %v", err)
+	}
+	for _, how := range usbtest.Failures() {
+		want := map[usbtest.Failure]string{usbtest.Gone: "unplugged", usbtest.Hang: "hung"}[how]
+		if b.network && how == usbtest.Hang {
+			continue // takes real time, and does the same in process
+		}
+		for n := 1; n <= count; n++ {
+			_, err := open(n, how)
+			if v := drivers.Verdict(err); err != nil && (v == "" || want != "" && v != want) { // closing may go through transfers too
+				b.Errorf("%s at transfer %d of %d while it is opened: %q: %v", how, n, count, v, err)
+			}
+		}
+	}
+	b.captureWell(b.open())
+}
+
 // everyTransfer breaks one transfer of a capture after the other; with a number of runs, so many of them.
 func (b *bench) everyTransfer(kind trouble, runs int) {
 	dev := b.open()
@@ -194,8 +232,11 @@ func (b *bench) everyTransfer(kind trouble, runs int) {
 		runs = min(runs, max(slowRuns, networkLoad/max(count, 1)))
 		step = max(1, (count+runs-1)/runs)
 	}
-	reached := 0
-	for at := 0; at < count && !b.Failed(); at += step {
+	reached, first := 0, 0
+	if kind == hang && b.network && b.cfg.Silent {
+		first = step // before it nothing has begun: that is the test of waiting
+	}
+	for at := first; at < count && !b.Failed(); at += step {
 		var did bool
 		if dev, did = b.meet(dev, kind, at); did {
 			reached++
@@ -209,7 +250,7 @@ func (b *bench) everyTransfer(kind trouble, runs int) {
 // meet makes one transfer of a capture go wrong, judges how the capture ended, and captures again. It returns the device
 // to go on with, and whether the trouble reached the driver.
 func (b *bench) meet(dev drivers.Device, kind trouble, at int) (drivers.Device, bool) {
-	ctx, cancelCtx := context.WithTimeout(b.Context(), patience)
+	ctx, cancelCtx := context.WithTimeout(b.Context(), b.patience())
 	defer cancelCtx()
 	start, closed := time.Now(), make(chan error, 1)
 	b.breaker.arm(kind, at, map[trouble]func(){
@@ -259,10 +300,15 @@ func (b *bench) judge(kind trouble, did, in bool, img drivers.Image, err error) 
 		}
 	} else if errors.Is(err, context.Canceled) {
 		verdict = "cancelled"
+	} else if verdict == "" && errors.Is(err, context.DeadlineExceeded) && b.cfg.Silent {
+		verdict = "waiting"
 	} else if errors.As(err, &retry) {
 		verdict = "try again"
 	}
 	allowed := allowed(kind, did, in, b.cfg.NoChecksum)
+	if b.cfg.Silent && slices.Contains(allowed, "hung") {
+		allowed = append(allowed, "waiting")
+	}
 	if slices.Contains(allowed, verdict) || kind == shut && err != nil {
 		return ""
 	}
@@ -312,9 +358,16 @@ func (b *bench) capture(ctx context.Context, dev drivers.Device) (drivers.Image,
 	if b.subject.Present != nil {
 		b.subject.Present()
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, b.patience())
 	defer cancel()
 	return b.cfg.Capture(ctx, dev)
+}
+
+func (b *bench) patience() time.Duration {
+	if b.cfg.Silent {
+		return impatience
+	}
+	return patience
 }
 
 // same compares an image with the reference, pixel for pixel.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"loket/drivers/all"
+	"loket/drivers/hidcode"
 	"loket/kiosk"
 )
 
@@ -38,13 +39,17 @@ func main() {
 		os.Exit(1)
 	}
 	config, err := kiosk.LoadConfig(c.Config)
+	var options all.Options
+	if err == nil {
+		options.CodeReaders, err = codeReaders(config.CodeReaders)
+	}
 	if err != nil {
 		log.Error("start failed", "err", err)
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	daemon := &kiosk.Daemon{Config: config, Drivers: all.Drivers(), Log: log, Version: version()}
+	daemon := &kiosk.Daemon{Config: config, Drivers: all.Drivers(options), Log: log, Version: version()}
 	if err := daemon.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		log.Error("ended", "err", err)
 		os.Exit(1)
@@ -61,6 +66,19 @@ func noDumps() error {
 		return fmt.Errorf("switching core dumps off: %w", err)
 	}
 	return nil
+}
+
+// codeReaders reads the configuration's code_readers.
+func codeReaders(names []string) ([]hidcode.Model, error) {
+	var models []hidcode.Model
+	for _, name := range names {
+		m, err := hidcode.ParseModel(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading code_readers in the configuration: %w", err)
+		}
+		models = append(models, m)
+	}
+	return models, nil
 }
 
 func version() string {
