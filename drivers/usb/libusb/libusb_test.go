@@ -7,6 +7,8 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"os"
+	"runtime"
 	"testing"
 
 	"loket/drivers/usb"
@@ -246,6 +248,43 @@ func TestRecordedSensorCanBeMisused(t *testing.T) {
 		}
 		if err := again.Close(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+func TestRecordedSensorLeavesNothingBehind(t *testing.T) {
+	umockdev.Run(t, umockdev.NB1010(), func(t *testing.T) {
+		var bus libusb.Bus
+		id := find(t, &bus, 0x298d).Identity()
+		descriptors := func() int {
+			list, err := os.ReadDir("/proc/self/fd")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(list)
+		}
+		cycle := func() {
+			d, err := bus.Open(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Claim(0, 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cycle()
+		before, routines := descriptors(), runtime.NumGoroutine()
+		for range 100 {
+			cycle()
+		}
+		if after := descriptors(); after > before {
+			t.Errorf("%d descriptors have become %d", before, after)
+		}
+		if after := runtime.NumGoroutine(); after > routines {
+			t.Errorf("%d goroutines have become %d", routines, after)
 		}
 	})
 }

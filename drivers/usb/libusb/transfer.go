@@ -124,7 +124,6 @@ func (d *device) run(ctx context.Context, t usb.TransferType, endpoint uint8, ou
 	if t == usb.ControlType {
 		n = min(n, size-8)
 		buffer = buffer[8:]
-		out = out[8:]
 	}
 	if in != nil {
 		copy(in, buffer[:min(n, len(in))])
