@@ -1,5 +1,5 @@
-// Command firmware-sim stands in for the devices of a kiosk: a fingerprint scanner and a portrait camera over USB/IP, and
-// a person who uses them.
+// Command firmware-sim stands in for the devices of a kiosk: a fingerprint scanner, a portrait camera and a code reader over
+// USB/IP, and a person who uses them.
 //
 // The one idea: whoever opens these devices can't tell that no hardware is there, except by what a simulated device can't
 // hide. It listens on loopback only and belongs on desks and in demonstrations, never on a kiosk.
@@ -27,6 +27,7 @@ import (
 
 	"loket/drivers/usb"
 	"loket/drivers/usb/usbip"
+	"loket/firmware-sim/hidcode"
 	"loket/firmware-sim/ptpcam"
 	"loket/firmware-sim/slap60"
 	"loket/firmware-sim/subject"
@@ -94,7 +95,7 @@ func parse(args []string, stdout io.Writer) (f flags, done bool, err error) {
 	}
 	parser, err := kong.New(&f, kong.Name("firmware-sim"), kong.Vars{"cache": cache}, kong.Writers(stdout, stdout),
 		kong.Exit(func(int) { done = true }),
-		kong.Description("Simulated devices for a kiosk: a fingerprint scanner and a camera over USB/IP, and a person who uses them. docs/scenarios.md describes scenarios and the control API."))
+		kong.Description("Simulated devices for a kiosk: a fingerprint scanner, a camera and a code reader over USB/IP, and a person who uses them. docs/scenarios.md describes scenarios and the control API."))
 	if err != nil {
 		return f, false, fmt.Errorf("preparing the command line: %w", err)
 	}
@@ -247,18 +248,20 @@ func listen(address, flag string) (net.Listener, error) {
 const (
 	scannerBus = "1-1"
 	cameraBus  = "1-2"
+	readerBus  = "1-3"
 )
 
 // plugIn makes the devices, plugs them in and hands them to the person.
 func plugIn(server *usbip.Server, prefix string, opt *subject.Options) error {
 	opt.Scanner = slap60.New(slap60.Options{Serial: prefix + "SLAP60-1"})
 	opt.Camera = ptpcam.New(ptpcam.Options{Serial: prefix + "PTP-1"})
+	opt.Reader = hidcode.New(hidcode.Options{Serial: prefix + "CODE-1"})
 	opt.Plugs = map[subject.Device]subject.Plug{}
 	for _, d := range []struct {
 		name   subject.Device
 		busid  string
 		gadget usb.Gadget
-	}{{subject.Scanner, scannerBus, opt.Scanner}, {subject.Camera, cameraBus, opt.Camera}} {
+	}{{subject.Scanner, scannerBus, opt.Scanner}, {subject.Camera, cameraBus, opt.Camera}, {subject.Reader, readerBus, opt.Reader}} {
 		g := trouble.New(d.gadget)
 		opt.Plugs[d.name] = subject.Plug{
 			Trouble: g,
@@ -275,11 +278,12 @@ func plugIn(server *usbip.Server, prefix string, opt *subject.Options) error {
 // explain says what is served, to whoever started it.
 func (f flags) explain(w io.Writer, usbAt, controlAt net.Listener, opt subject.Options) {
 	at := usbAt.Addr().(*net.TCPAddr)
-	fmt.Fprintf(w, "firmware-sim serves two simulated devices over USB/IP on %s:\n", at)
+	fmt.Fprintf(w, "firmware-sim serves three simulated devices over USB/IP on %s:\n", at)
 	for _, d := range []struct {
 		busid, what string
 		info        usb.Info
-	}{{scannerBus, "fingerprint scanner, four fingers", opt.Scanner.Info()}, {cameraBus, "portrait camera", opt.Camera.Info()}} {
+	}{{scannerBus, "fingerprint scanner, four fingers", opt.Scanner.Info()}, {cameraBus, "portrait camera", opt.Camera.Info()},
+		{readerBus, "code reader", opt.Reader.Info()}} {
 		fmt.Fprintf(w, "  %s  %-34s %04x:%04x  serial %s\n", d.busid, d.what, d.info.Vendor, d.info.Product, d.info.Serial)
 	}
 	port := ""

@@ -124,10 +124,10 @@ func TestItServesOneOfEachDeviceAndEndsCleanly(t *testing.T) {
 	p := start(t)
 	bus := &usbip.Bus{Addr: p.usb}
 	list, err := bus.Devices(t.Context())
-	if err != nil || len(list) != 2 {
+	if err != nil || len(list) != 3 {
 		t.Fatalf("%v, %v", list, err)
 	}
-	for i, serial := range []string{"SIM-SLAP60-1", "SIM-PTP-1"} {
+	for i, serial := range []string{"SIM-SLAP60-1", "SIM-PTP-1", "SIM-CODE-1"} {
 		if list[i].Serial != serial || !list[i].Simulated() {
 			t.Errorf("device %d: %+v", i, list[i])
 		}
@@ -135,7 +135,7 @@ func TestItServesOneOfEachDeviceAndEndsCleanly(t *testing.T) {
 	if status := p.end(); status != 0 {
 		t.Errorf("it ended with %d", status)
 	}
-	for _, want := range []string{"usbip", "list -r", "SIM-SLAP60-1", "SIM-PTP-1", "/v1/state", "SIGTERM", "ended"} {
+	for _, want := range []string{"usbip", "list -r", "SIM-SLAP60-1", "SIM-PTP-1", "SIM-CODE-1", "/v1/state", "SIGTERM", "ended"} {
 		if !strings.Contains(p.said.String(), want) {
 			t.Errorf("it did not say %q: %s", want, p.said)
 		}
@@ -194,6 +194,12 @@ func TestTheControlAPI(t *testing.T) {
 		{"POST", "/v1/events", `{"event": "replug scanner"}`, 200, `"plugged":true`},
 		{"POST", "/v1/events", `{"event": "hang camera"}`, 200, `"trouble":"hang"`},
 		{"POST", "/v1/events", `{"event": "recover camera"}`, 200, `"watching":false`},
+		{"POST", "/v1/events", `{"event": "scan K7Q2M9X4TB"}`, 200, `"scanned":1`},
+		{"POST", "/v1/events", `{"event": "scan \"I<UTO\\nERIKSSON\""}`, 200, `"scanned":2`},
+		{"POST", "/v1/events", `{"event": "scan two words"}`, 400, "hint:"},
+		{"POST", "/v1/events", `{"event": "unplug reader"}`, 200, `"reader":{"plugged":false,"scanned":2}`},
+		{"POST", "/v1/events", `{"event": "scan K7Q2M9X4TB"}`, 409, "hint:"},
+		{"POST", "/v1/events", `{"event": "replug reader"}`, 200, `"reader":{"plugged":true,"scanned":2}`},
 		{"POST", "/v1/events", `{"event": "next-person"}`, 200, `"person":2`},
 		{"POST", "/v1/events", `{"event": "fly"}`, 400, "hint:"},
 		{"POST", "/v1/events", `{"event": "turn"}`, 409, "photo"},

@@ -2,6 +2,7 @@ package subject
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -33,6 +34,8 @@ func (s *Subject) Do(ctx context.Context, e Event) error {
 		return s.plug(e.Device, e.Verb == VerbReplug)
 	case VerbTrouble, VerbRecover:
 		return s.trouble(e)
+	case VerbScan:
+		return s.show(e.Text)
 	case VerbReaction:
 		s.update(func() { s.reaction = e.For })
 		return nil
@@ -110,10 +113,23 @@ func (s *Subject) plug(d Device, in bool) error {
 	return nil
 }
 
+// show holds a code or a document before the reader. Without power it reads nothing, and says so by not beeping.
+func (s *Subject) show(text string) error {
+	var out bool
+	s.look(func() { out = s.unplug[Reader] })
+	if s.opt.Reader == nil || out {
+		return errors.New("showing a code: no code reader is plugged in here (hint: replug reader)")
+	}
+	return s.opt.Reader.Scan(text)
+}
+
 func (s *Subject) cut(d Device) {
 	var g usb.Gadget = s.opt.Scanner
-	if d == Camera {
+	switch d {
+	case Camera:
 		g = s.opt.Camera
+	case Reader:
+		g = s.opt.Reader
 	}
 	if r, ok := g.(usb.BusResetter); ok {
 		r.BusReset()

@@ -29,6 +29,7 @@ const (
 	VerbReplug     Verb = "replug"
 	VerbTrouble    Verb = "trouble" // hang, stall, garbage, short, long, slow
 	VerbRecover    Verb = "recover"
+	VerbScan       Verb = "scan"     // the person shows a code or a document
 	VerbReaction   Verb = "reaction" // how long the person takes
 	VerbWait       Verb = "wait"
 	VerbRepeat     Verb = "repeat"
@@ -70,6 +71,7 @@ type Device string
 const (
 	Scanner Device = "scanner"
 	Camera  Device = "camera"
+	Reader  Device = "reader"
 )
 
 // Pose is a word for how a person sits before the lens.
@@ -122,6 +124,7 @@ type Event struct {
 	Degrees float64          // pose
 	Device  Device           // unplug, replug, trouble, recover
 	Trouble trouble.Kind
+	Text    string        // scan
 	Times   int           // trouble: transfers that it touches; repeat: rounds more; 0 is without end
 	For     time.Duration // wait, reaction
 	Until   Condition     // wait
@@ -150,11 +153,10 @@ func Parse(name, text string) (Scenario, error) {
 	for line := range strings.Lines(text) {
 		n++
 		line, _, _ = strings.Cut(line, "#")
-		words := strings.Fields(line)
-		if len(words) == 0 {
+		if strings.TrimSpace(line) == "" {
 			continue
 		}
-		e, err := parseEvent(words)
+		e, err := parseEvent(line)
 		if err != nil {
 			return Scenario{}, fmt.Errorf("reading scenario %s, line %d: %w", name, n, err)
 		}
@@ -187,11 +189,10 @@ func (s Scenario) endless() error {
 // ParseEvent reads one event.
 func ParseEvent(line string) (Event, error) {
 	line, _, _ = strings.Cut(line, "#")
-	words := strings.Fields(line)
-	if len(words) == 0 || strings.ContainsAny(line, "\n\r") {
+	if strings.TrimSpace(line) == "" || strings.ContainsAny(line, "\n\r") {
 		return Event{}, errors.New("reading an event: it must be one line (hint: docs/scenarios.md lists the events)")
 	}
-	e, err := parseEvent(words)
+	e, err := parseEvent(line)
 	if err != nil {
 		return Event{}, fmt.Errorf("reading an event: %w", err)
 	}
@@ -201,7 +202,9 @@ func ParseEvent(line string) (Event, error) {
 	return e, nil
 }
 
-func parseEvent(words []string) (Event, error) {
+// parseEvent reads a line that is not blank.
+func parseEvent(line string) (Event, error) {
+	words := strings.Fields(line)
 	verb, rest := words[0], words[1:]
 	if _, ok := ways[verb]; ok {
 		return parseNext(words)
@@ -223,6 +226,8 @@ func parseEvent(words []string) (Event, error) {
 			return Event{}, err
 		}
 		return Event{Verb: Verb(verb), Device: d}, nothingAfter(verb, rest)
+	case VerbScan:
+		return parseScan(strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), verb)))
 	case VerbReaction:
 		if len(rest) != 1 {
 			return Event{}, fmt.Errorf("%s wants one time (hint: reaction 300ms)", verb)
@@ -298,10 +303,10 @@ func parsePose(pose Pose, rest []string) (Event, error) {
 }
 
 func parseDevice(verb string, rest []string) (Device, []string, error) {
-	if len(rest) > 0 && (Device(rest[0]) == Scanner || Device(rest[0]) == Camera) {
+	if len(rest) > 0 && slices.Contains([]Device{Scanner, Camera, Reader}, Device(rest[0])) {
 		return Device(rest[0]), rest[1:], nil
 	}
-	return "", nil, fmt.Errorf("%s wants a device (hint: %s scanner, or %s camera)", verb, verb, verb)
+	return "", nil, fmt.Errorf("%s wants a device (hint: %s scanner, camera or reader)", verb, verb)
 }
 
 func parseTrouble(k trouble.Kind, rest []string) (Event, error) {
@@ -318,6 +323,20 @@ func parseTrouble(k trouble.Kind, rest []string) (Event, error) {
 		return Event{}, err
 	}
 	return e, nothingAfter(rest[0], rest[1:])
+}
+
+// parseScan reads what is shown: one word, or a text in double quotes with the escapes of Go, \n for the line ends of a document.
+func parseScan(text string) (Event, error) {
+	if strings.HasPrefix(text, `"`) {
+		plain, err := strconv.Unquote(text)
+		if err != nil {
+			return Event{}, errors.New("scan wants a text whose quotes end (hint: scan \"one line\\nanother\")")
+		}
+		text = plain
+	} else if len(strings.Fields(text)) != 1 {
+		return Event{}, errors.New("scan wants one word, or a text in quotes (hint: scan K7Q2M9X4TB)")
+	}
+	return Event{Verb: VerbScan, Text: text}, nil
 }
 
 func parseWait(rest []string) (Event, error) {

@@ -32,6 +32,9 @@ func TestEveryEventIsRead(t *testing.T) {
 		"stall camera 3":                 {Verb: VerbTrouble, Trouble: trouble.Stall, Device: Camera, Times: 3},
 		"recover scanner":                {Verb: VerbRecover, Device: Scanner},
 		"reaction 0s":                    {Verb: VerbReaction},
+		"unplug reader":                  {Verb: VerbUnplug, Device: Reader},
+		"scan K7Q2M9X4TB # a ticket":     {Verb: VerbScan, Text: "K7Q2M9X4TB"},
+		`scan  "two  words\nand more"`:   {Verb: VerbScan, Text: "two  words\nand more"},
 		"wait 1m":                        {Verb: VerbWait, For: time.Minute},
 		"wait armed":                     {Verb: VerbWait, Until: Armed},
 	} {
@@ -44,7 +47,7 @@ func TestEveryEventIsRead(t *testing.T) {
 
 func TestABadLineIsNamed(t *testing.T) {
 	for _, line := range []string{"jump", "dry lift", "present", "present nose", "present right-index right-index", "lift now",
-		"look 3", "turn far", "turn 400", "turn NaN", "turn 1 2", "unplug", "unplug printer", "hang", "hang scanner 0", "hang scanner 1 2",
+		"look 3", "turn far", "turn 400", "turn NaN", "turn 1 2", "unplug", "unplug printer", "hang", "hang scanner 0", "scan", "scan a b", `scan "a`, `scan "a" b`, "hang scanner 1 2",
 		"recover", "reaction", "reaction -1s", "wait", "wait long", "wait 2h", "wait 1s 2s", "repeat 0", "repeat many"} {
 		_, err := Parse("test", "lift\n\n# nothing\n"+line+"\n")
 		if err == nil || !strings.Contains(err.Error(), "test, line 4:") {

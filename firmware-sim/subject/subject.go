@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"loket/firmware-sim/hidcode"
 	"loket/firmware-sim/ptpcam"
 	"loket/firmware-sim/slap60"
 	"loket/firmware-sim/synth"
@@ -30,6 +31,7 @@ type Plug struct {
 type Options struct {
 	Scanner *slap60.Device
 	Camera  *ptpcam.Device
+	Reader  *hidcode.Device // nil for none
 	Plugs   map[Device]Plug
 	Library *synth.Library // in memory alone where nil
 
@@ -203,6 +205,7 @@ type State struct {
 
 	Scanner ScannerState `json:"scanner"`
 	Camera  CameraState  `json:"camera"`
+	Reader  *ReaderState `json:"reader,omitempty"`
 	Playing Playing      `json:"scenario"`
 }
 
@@ -223,6 +226,13 @@ type CameraState struct {
 	Photos   int          `json:"photos"`
 }
 
+// ReaderState is what the code reader tells: how many codes it has read, and none of them.
+type ReaderState struct {
+	Plugged bool         `json:"plugged"`
+	Trouble trouble.Kind `json:"trouble,omitempty"`
+	Scanned int          `json:"scanned"`
+}
+
 // Playing is how far a scenario is.
 type Playing struct {
 	Name    string `json:"name,omitempty"`
@@ -238,6 +248,10 @@ func (s *Subject) State() State {
 		Seed: s.opt.Seed, Cooperative: !s.opt.Alone, HumanMS: s.human.total().Milliseconds(),
 		Scanner: ScannerState{Trouble: s.troubleOf(Scanner), Armed: g.Armed, Lift: g.Lift, Wanted: fingerNames(wanted(g))},
 		Camera:  CameraState{Trouble: s.troubleOf(Camera), Watching: s.opt.Camera.Watching(), Photos: s.opt.Camera.Stored()},
+	}
+	if r := s.opt.Reader; r != nil {
+		st.Reader = &ReaderState{Trouble: s.troubleOf(Reader), Scanned: r.Scanned()}
+		s.look(func() { st.Reader.Plugged = !s.unplug[Reader] })
 	}
 	s.look(func() {
 		st.Person, st.Reaction, st.Away, st.Sitting = s.person, s.reaction.String(), s.away, s.sitting
