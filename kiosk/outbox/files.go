@@ -216,8 +216,14 @@ func (p *put) undo() {
 	if !p.reserved {
 		return
 	}
-	if err := p.o.remove(p.docket.Record, sealedSuffix, docketSuffix, docketSigSuffix); err != nil {
+	err := p.o.remove(p.docket.Record, sealedSuffix)
+	if err == nil {
+		// Only when the sealed file is gone for good may the session get another record.
+		err = errors.Join(p.o.syncDir(), p.o.remove(p.docket.Record, docketSuffix, docketSigSuffix))
+	}
+	if err != nil {
 		p.o.log().Error("undoing a record that could not be kept", "record", p.docket.Record, "err", err)
+		return
 	}
 	p.o.release(p.docket.Session)
 }

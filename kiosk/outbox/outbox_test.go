@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
@@ -225,6 +227,21 @@ func TestADiskThatIsFullAtAnyStepGivesAClearErrorAndLeavesNothing(t *testing.T) 
 	}
 	if len(b.List()) != 2 {
 		t.Error("the record that fitted at last is not there")
+	}
+}
+
+func TestASessionWhoseFailedRecordCanNotBeRemovedGetsNoOther(t *testing.T) {
+	b := open(t, t.TempDir())
+	sum := sha256.Sum256([]byte("sealed"))
+	inTheWay := filepath.Join(b.Dir, hex.EncodeToString(sum[:])+".age", "x")
+	if err := os.MkdirAll(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.put(1, "sealed"); err == nil {
+		t.Fatal("a record was put where something is in the way")
+	}
+	if _, err := b.put(1, "sealed otherwise"); err == nil || !strings.Contains(err.Error(), "already has record") {
+		t.Errorf("the session's second record gives %v", err)
 	}
 }
 
