@@ -736,6 +736,23 @@ func TestAReceiptThatACrashPreventedIsSignedAtTheNextStart(t *testing.T) {
 	}
 }
 
+func TestARecordWhoseDocketAPowerCutTookIsTakenAgain(t *testing.T) {
+	s := serve(t, false)
+	k := s.kiosk(t, "kiosk-01")
+	p := k.parcel(t, 1, nil)
+	k.send(t, p)
+	base := filepath.Join(s.Dir, "records", string(p.docket.Record))
+	for _, suffix := range []string{".docket.json", ".docket.json.sig", ".receipt.json", ".receipt.json.sig"} {
+		if err := os.Remove(base + suffix); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a := k.send(t, p); a.status != http.StatusNoContent {
+		t.Errorf("answered %d %s", a.status, a.code)
+	}
+	s.holds(t, p)
+}
+
 func TestAStationCanNotFillTheStoreWithBeginnings(t *testing.T) {
 	s := serve(t, false)
 	s.MaxPartial = 2

@@ -160,6 +160,9 @@ func (c *Central) storedLocked(signed record.SignedDocket, d record.Docket) (*re
 		return nil, err
 	}
 	known, _, err := c.loadDocket(d.Record)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil // a power cut took the docket: the record is as good as not here, and comes again
+	}
 	if err != nil {
 		return nil, err
 	}
