@@ -123,7 +123,8 @@ type Fact struct {
 	At      time.Time
 }
 
-// AddFact keeps what a station tells of a record, once however often it is told. One of an unknown ticket is [ErrUnknown].
+// AddFact keeps what a station tells of a record, once however often it is told. One of an unknown ticket, or of one that the
+// station never had, is [ErrUnknown].
 func (s *Store) AddFact(ctx context.Context, station string, f Fact) error {
 	err := s.change(ctx, func(ctx context.Context, tx *tx) error {
 		known, err := tx.FactKnown(ctx, db.FactKnownParams{Kind: f.Kind, Record: f.Record, Station: station, Detail: f.Detail})
@@ -131,6 +132,13 @@ func (s *Store) AddFact(ctx context.Context, station string, f Fact) error {
 			return err
 		}
 		if _, err := tx.ticket(ctx, f.Ticket); err != nil {
+			return err
+		}
+		had, err := tx.WasAtStation(ctx, db.WasAtStationParams{Ticket: f.Ticket, Station: station})
+		if err == nil && !had {
+			err = fmt.Errorf("ticket %s was never at %s: %w", f.Ticket, station, ErrUnknown)
+		}
+		if err != nil {
 			return err
 		}
 		return tx.happened(ctx, Event{At: f.At, Kind: f.Kind, Ticket: f.Ticket, Attempt: f.Attempt, Station: station,

@@ -416,6 +416,9 @@ func TestFactsAreKeptOnceAndTheChainIsFoundFromEachEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := s.AddFact(t.Context(), "kiosk-2", fact); !errors.Is(err, ErrUnknown) {
+		t.Errorf("a fact of a ticket that was never there: %v", err)
+	}
 	fact.Ticket = queue.NewID(queue.TicketID)
 	fact.Record = record(8)
 	if err := s.AddFact(t.Context(), "kiosk-1", fact); !errors.Is(err, ErrUnknown) {
