@@ -71,7 +71,7 @@ func (d *Daemon) captureStep(ctx context.Context, s session.Session, step plan.S
 	}
 	lease.Hold(ctx)
 	d.used(s.ID, lease.Device.Info())
-	result, err := d.acquirer.Capture(ctx, step, lease.Device, func(p acquire.Progress) { d.guide(s.Entry, step, p) })
+	result, err := d.acquirer.Capture(ctx, step, lease.Device, func(p acquire.Progress) { d.guide(s, step, p) })
 	lease.Release(err)
 	d.previews.clear()
 	return result, err
@@ -104,14 +104,14 @@ func (d *Daemon) claim(ctx context.Context, kind drivers.Kind, owner string) (*d
 }
 
 // guide shows what happens during a capture.
-func (d *Daemon) guide(entry int, step plan.Step, p acquire.Progress) {
+func (d *Daemon) guide(s session.Session, step plan.Step, p acquire.Progress) {
 	if p.Frame != nil {
 		if err := d.previews.face(p.Frame); err != nil {
 			d.log.Debug("preview", "err", err)
 		}
 	}
 	d.previews.finger(p.Preview)
-	d.seen(entry, api.Guidance{Step: step.ID, Hint: p.Hint, Fingers: p.Fingers, Attempt: p.Attempt})
+	d.seen(s, api.Guidance{Step: step.ID, Hint: p.Hint, Fingers: p.Fingers, Attempt: p.Attempt})
 }
 
 // used notes a device for the session's record.

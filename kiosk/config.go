@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/url"
 	"os"
 	"reflect"
@@ -134,12 +135,21 @@ func (c Config) check(given []string) error {
 			return fmt.Errorf("%s: a user id is no user id", key)
 		}
 	}
+	if c.Metrics != "" && !loopback(c.Metrics) {
+		return fmt.Errorf("metrics: %q is no loopback address (hint: 127.0.0.1:PORT; let a collector on this machine pass them on)", c.Metrics)
+	}
 	for _, bus := range c.Buses {
 		if name, _, _ := strings.Cut(bus, ":"); name != "kernel" && name != "usbip" {
 			return fmt.Errorf("buses: %q is neither kernel nor usbip:ADDRESS", bus)
 		}
 	}
 	return nil
+}
+
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && ip != nil && ip.IsLoopback()
 }
 
 // simulated reports whether the station may open a bus on which nothing is real.

@@ -58,6 +58,7 @@ func TestEveryMistakeInAConfigurationNamesItsKey(t *testing.T) {
 		"central_keys: []":         "central_keys is empty",
 		"certificate: /none":       "certificate:",
 		"minimum_free: a lot":      "minimum_free",
+		"metrics: 0.0.0.0:9100":    "metrics:",
 		"screen_uids: [-1]":        "screen_uids",
 		"buses: ['usbip:1', 'x:']": "buses:",
 		"device_test: {seed: 1}":   "device_test is for the policy",

@@ -70,6 +70,11 @@ func outOfPlace(err error) error {
 // step makes next the session in progress. Only an entry into a state starts work; an extension just moves the deadline.
 func (d *Daemon) step(next session.Session) {
 	before := d.cur.session
+	if said := d.cur.pending; said != nil { // it may have come when the capture had just ended
+		if after, err := next.Next(*said); err == nil {
+			next = after
+		}
+	}
 	d.cur.session = next
 	d.vault.retain(next.Outcomes)
 	if next.Entry != before.Entry {
@@ -114,7 +119,8 @@ func (d *Daemon) finish() {
 	now := d.now()
 	end := journal.End{Kind: string(s.End), Record: s.Record, FollowUp: s.FollowUp}
 	if err := d.journal.EndSession(s.ID, end, now); err != nil {
-		d.log.Error("writing the journal", "err", err) // the next start finds the session open and reports it
+		d.log.Error("writing the journal", "err", err)
+		d.reconciled = false // nobody is served before the journal has it, and the queue knows
 	}
 	failpoint.Hit("session.journalled")
 	d.lastEnd = &api.End{Session: s.ID, Ticket: s.Ticket, End: string(s.End), Record: s.Record, At: now}
@@ -152,10 +158,10 @@ func (d *Daemon) timedOut(id string, entry int) {
 }
 
 // seen notes that the person acts, so that no time limit runs against them.
-func (d *Daemon) seen(entry int, g api.Guidance) {
+func (d *Daemon) seen(s session.Session, g api.Guidance) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.cur == nil || d.cur.session.Entry != entry {
+	if d.cur == nil || d.cur.session.ID != s.ID || d.cur.session.Entry != s.Entry {
 		return
 	}
 	if g.Fingers > 0 || d.cur.guidance != nil && d.cur.guidance.Hint != g.Hint {
@@ -174,8 +180,9 @@ func (d *Daemon) touch() {
 	d.changed = make(chan struct{})
 }
 
-// event checks what a local caller may say, and says it. The screen speaks for the applicant, technicians as attendants.
-func (d *Daemon) event(as []api.Role, e session.Event) error {
+// event checks what a local caller may say, and says it to the session with that id, or to whichever is in progress where id is
+// empty. The screen speaks for the applicant, technicians as attendants.
+func (d *Daemon) event(as []api.Role, id string, e session.Event) error {
 	if e.Outcome != nil || e.Entry != 0 || !e.At.IsZero() || e.Record != "" || e.Verdict != "" {
 		return &api.Error{Code: "forbidden", Text: "outcomes, entries, times, records and verdicts are the daemon's own to say"}
 	}
@@ -184,17 +191,25 @@ func (d *Daemon) event(as []api.Role, e session.Event) error {
 		return &api.Error{Code: "forbidden", Text: fmt.Sprintf("this user can't speak as %q", e.By),
 			Hint: "the screen speaks for the applicant, technicians as attendants"}
 	}
-	if e.Kind == session.Help && d.interrupt(e) {
+	if e.Kind == session.Moved {
+		return &api.Error{Code: "not-built-in", Text: "this station can't hand a session over yet", Hint: "go on here, or cancel: the ticket waits again"}
+	}
+	if e.Kind == session.Help && d.interrupt(id, e) {
 		return nil
 	}
-	return d.send("", e, nil)
+	return d.send(id, e, nil)
 }
 
-// interrupt ends the capture in progress so that what it has done so far comes with the event. False where there is none.
-func (d *Daemon) interrupt(e session.Event) bool {
+// interrupt ends the capture in progress so that what it has done so far comes with the event. False where there is none, or
+// where the event would not count.
+func (d *Daemon) interrupt(id string, e session.Event) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.cur == nil || d.cur.session.State != session.Capturing {
+	if d.cur == nil || id != "" && d.cur.session.ID != id || d.cur.session.State != session.Capturing {
+		return false
+	}
+	e.At = d.now()
+	if _, err := d.cur.session.Next(e); err != nil {
 		return false
 	}
 	if d.cur.pending == nil {

@@ -29,6 +29,13 @@ func (p *previews) face(encoded []byte) error {
 	if !p.watched() {
 		return nil
 	}
+	size, err := jpeg.DecodeConfig(bytes.NewReader(encoded))
+	if err != nil {
+		return fmt.Errorf("decoding a preview: %w", err)
+	}
+	if size.Width > api.MaxSide || size.Height > api.MaxSide {
+		return fmt.Errorf("decoding a preview: %d x %d pixels are more than a screen takes", size.Width, size.Height)
+	}
 	img, err := jpeg.Decode(bytes.NewReader(encoded))
 	if err != nil {
 		return fmt.Errorf("decoding a preview: %w", err)

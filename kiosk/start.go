@@ -42,7 +42,7 @@ func (d *Daemon) reserve() error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.cur != nil || d.starting {
+	if d.cur != nil || d.starting || !d.reconciled {
 		return &api.Error{Code: "busy", Text: "a session is in progress here", Hint: "kioskctl session show tells where it stands"}
 	}
 	if d.testing > 0 {

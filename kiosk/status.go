@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -103,13 +104,20 @@ func (d *Daemon) kinds() []drivers.Kind {
 func (d *Daemon) Do(ctx context.Context, as []api.Role, c api.Command) (api.Reply, error) {
 	var err error
 	switch {
+	case c.Start != nil && c.Start.Code == "" && !slices.Contains(as, api.RoleTechnician):
+		err = &api.Error{Code: "forbidden", Text: "only technicians may call a ticket", Hint: "a screen starts with the code that was scanned"}
 	case c.Start != nil:
 		err = d.start(ctx, *c.Start)
 	case c.Event != nil:
-		err = d.event(as, *c.Event)
+		err = d.event(as, c.Session, *c.Event)
 	case !slices.Contains(as, api.RoleTechnician):
 		err = &api.Error{Code: "forbidden", Text: "only technicians may ask that"}
 	case c.Outbox != nil:
+		if c.Outbox.Again != "" {
+			if err := d.again(c.Outbox.Again); err != nil {
+				return api.Reply{}, err
+			}
+		}
 		if c.Outbox.Retry {
 			d.outbox.Kick()
 		}
@@ -126,6 +134,21 @@ func (d *Daemon) Do(ctx context.Context, as []api.Role, c api.Command) (api.Repl
 	}
 	st, _ := d.Status()
 	return api.Reply{Status: &st}, nil
+}
+
+// again sends a refused record again, named by its id or the beginning of it.
+func (d *Daemon) again(id string) error {
+	var found []record.ID
+	for _, e := range d.outbox.List() {
+		if e.State == outbox.Refused && strings.HasPrefix(string(e.Docket.Record), id) {
+			found = append(found, e.Docket.Record)
+		}
+	}
+	if len(found) != 1 {
+		return &api.Error{Code: "unknown", Text: fmt.Sprintf("%d refused records have an id that begins so", len(found)),
+			Hint: "kioskctl outbox --json lists the records that this station keeps"}
+	}
+	return d.outbox.Retry(found[0])
 }
 
 func result(v any) (api.Reply, error) {

@@ -18,8 +18,8 @@ import (
 // Role is what a caller may do, by the user id at the other end of the socket.
 type Role string
 
-// The roles of local callers. The screen sees frames and speaks for the applicant; a technician sees devices, the outbox and
-// chains, and starts and cancels sessions. One user id can hold both.
+// The roles of local callers. The screen sees frames, speaks for the applicant and starts sessions with a code; a technician
+// sees devices, the outbox and chains, and starts and cancels any session. One user id can hold both.
 const (
 	RoleScreen     Role = "screen"
 	RoleTechnician Role = "technician"
@@ -130,8 +130,10 @@ type Start struct {
 	RequestID string `json:"request_id,omitempty"`
 }
 
-// Command is one thing to do. Exactly one field is set.
+// Command is one thing to do. Exactly one field is set, but for Session, which may name the session that an event is for: then
+// it never hits the next person's.
 type Command struct {
+	Session  string         `json:"session,omitempty"`
 	Start    *Start         `json:"start,omitempty"`
 	Event    *session.Event `json:"event,omitempty"`
 	Outbox   *OutboxQuery   `json:"outbox,omitempty"`
@@ -139,9 +141,11 @@ type Command struct {
 	SelfTest *SelfTestQuery `json:"self_test,omitempty"`
 }
 
-// OutboxQuery asks for the sealed records that the station keeps; Retry tries to send the pending ones now.
+// OutboxQuery asks for the sealed records that the station keeps; Retry tries to send the pending ones now,
+// Again the refused one whose id is given, or begins so, because its cause is gone.
 type OutboxQuery struct {
-	Retry bool `json:"retry,omitempty"`
+	Retry bool   `json:"retry,omitempty"`
+	Again string `json:"again,omitempty"`
 }
 
 // SelfTestQuery has a device test itself, and is answered with a [SelfTest]. A device that was given up is tried again.

@@ -148,7 +148,7 @@ func readFrame(r io.Reader, f *Frame) error {
 	}
 	f.Modality, f.Sequence = m, binary.BigEndian.Uint64(head[8:])
 	f.Width, f.Height = int(binary.BigEndian.Uint16(head[16:])), int(binary.BigEndian.Uint16(head[18:]))
-	if f.Width > maxSide || f.Height > maxSide || f.Width%2 != 0 || f.Height%2 != 0 {
+	if f.Width > MaxSide || f.Height > MaxSide || f.Width%2 != 0 || f.Height%2 != 0 {
 		return fmt.Errorf("reading a frame: %dx%d is not a size that frames have", f.Width, f.Height)
 	}
 	size := f.Width * f.Height * 3 / 2

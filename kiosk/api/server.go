@@ -19,9 +19,11 @@ import (
 const (
 	maxCommand = 64 << 10 // bytes of a command
 	frameHead  = 20       // bytes before the planes of a frame
-	maxSide    = 4096     // px of a frame
 	maxPath    = 107      // bytes of a socket's path: sun_path in unix(7)
 )
+
+// MaxSide is the most pixels that a side of a frame has.
+const MaxSide = 4096
 
 // Server answers on a UNIX socket. Roles gives the roles of a user id; no role means no answer.
 type Server struct {

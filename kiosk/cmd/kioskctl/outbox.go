@@ -10,13 +10,14 @@ import (
 )
 
 type outboxCmd struct {
-	Retry bool `help:"Try to send the waiting records now."`
+	Retry bool   `help:"Try to send the waiting records now."`
+	Again string `help:"Send a refused record again, because the cause is gone." placeholder:"RECORD"`
 }
 
 // Run prints the outbox.
 func (o outboxCmd) Run(c *call) error {
 	var list []outbox.Entry
-	if err := c.ask(api.Command{Outbox: &api.OutboxQuery{Retry: o.Retry}}, &list); err != nil {
+	if err := c.ask(api.Command{Outbox: &api.OutboxQuery{Retry: o.Retry, Again: o.Again}}, &list); err != nil {
 		return err
 	}
 	return c.print(list, func() {

@@ -45,14 +45,18 @@ func (x cancelCmd) Run(c *call) error {
 		return err
 	}
 	e := session.Event{Kind: session.Help, By: session.Attendant, Attendant: fmt.Sprintf("uid-%d", os.Getuid()), Reason: x.Reason}
+	cmd := api.Command{Event: &e}
+	if st.Session != nil {
+		cmd.Session = st.Session.ID
+	}
 	if st.Session != nil && st.Session.State == session.Confirming {
 		// While a person is asked who they are, staff step in before they cancel.
-		if _, err := c.client.Do(c.ctx, api.Command{Event: &e}); err != nil {
+		if _, err := c.client.Do(c.ctx, cmd); err != nil {
 			return err
 		}
 	}
 	e.Kind = session.Cancel
-	reply, err := c.client.Do(c.ctx, api.Command{Event: &e})
+	reply, err := c.client.Do(c.ctx, cmd)
 	if err != nil {
 		return err
 	}

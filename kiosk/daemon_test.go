@@ -1,0 +1,276 @@
+package kiosk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"loket/drivers"
+	"loket/kiosk/api"
+	"loket/kiosk/biometric"
+	"loket/kiosk/journal"
+	"loket/kiosk/outbox"
+	"loket/kiosk/plan"
+	"loket/kiosk/record"
+	"loket/kiosk/record/recordtest"
+	"loket/kiosk/session"
+	"loket/queue"
+	"loket/queue/station"
+)
+
+// bench is a daemon without devices, with a queue that the test answers for.
+type bench struct {
+	*Daemon
+	mu      sync.Mutex
+	told    []station.Event
+	answers []station.Problem // to reports, one each; then all are applied
+	held    []station.Ticket
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{Daemon: &Daemon{Config: Config{Data: t.TempDir()}, log: slog.New(slog.DiscardHandler), changed: make(chan struct{}),
+		reports: make(chan struct{}, 1), previews: newPreviews(), link: &station.Link{}, ctx: t.Context()}}
+	server := httptest.NewServer(b)
+	t.Cleanup(server.Close)
+	b.queue = &station.Client{BaseURL: server.URL, HTTP: server.Client()}
+	b.openJournal(t)
+	b.outbox = &outbox.Outbox{Dir: b.data("outbox"), Log: b.log}
+	if err := b.outbox.Open(); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *bench) openJournal(t *testing.T) {
+	t.Helper()
+	var err error
+	if b.journal, err = journal.Open(b.data("journal.db")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.journal.Close() })
+}
+
+// ServeHTTP is the queue.
+func (b *bench) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out any = b.held
+	if r.Method == http.MethodPost {
+		var e station.Event
+		if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
+			panic(err)
+		}
+		if len(b.answers) > 0 {
+			p := b.answers[0]
+			b.answers = b.answers[1:]
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(p.Status)
+			_ = json.NewEncoder(w).Encode(p)
+			return
+		}
+		b.told = append(b.told, e)
+		out = station.Effect{Effect: queue.Applied}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(out)
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// begun begins a session of record n in the journal.
+func (b *bench) begun(t *testing.T, n int) record.Manifest {
+	t.Helper()
+	m := recordtest.Manifest(n)
+	check(t, b.journal.BeginSession(m.Session, m.Ticket, m.Attempt, recordtest.Created()))
+	return m
+}
+
+func TestAQueueThatTurnsTheStationAwayIsToldAgain(t *testing.T) {
+	for name, p := range map[string]station.Problem{
+		"certificate": {Type: station.ProblemForbidden, Status: http.StatusForbidden},
+		"version":     {Type: station.ProblemInvalid, Status: http.StatusBadRequest},
+		"a proxy":     {Type: "about:blank", Status: http.StatusNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			first, second := b.begun(t, 1), b.begun(t, 2)
+			check(t, b.journal.EndSession(first.Session, journal.End{Kind: "completed", Record: strings.Repeat("a", 64)}, recordtest.Created()))
+			check(t, b.journal.EndSession(second.Session, journal.End{Kind: "abandoned"}, recordtest.Created().Add(time.Second)))
+			b.held = []station.Ticket{{ID: first.Ticket, Session: first.Session, Attempt: 1}}
+			b.answers = []station.Problem{p}
+			if err := b.reconcile(t.Context()); !station.Refused(err) {
+				t.Errorf("a refusal of the caller gives %v", err)
+			}
+			if len(b.told) != 1 || b.told[0].Session != second.Session {
+				t.Errorf("behind a report that is refused, the queue was told %v", b.told)
+			}
+			b.held = nil
+			check(t, b.reconcile(t.Context()))
+			if len(b.told) != 2 || b.told[1].Event != queue.EventCompleted || b.told[1].Session != first.Session {
+				t.Errorf("then the queue was told %v", b.told)
+			}
+		})
+	}
+}
+
+func TestWhatTheQueueHasSettledIsNotToldAgain(t *testing.T) {
+	b := newBench(t)
+	m := b.begun(t, 1)
+	check(t, b.journal.EndSession(m.Session, journal.End{Kind: "abandoned"}, recordtest.Created()))
+	b.answers = []station.Problem{{Type: station.ProblemUnknown, Status: http.StatusNotFound}}
+	check(t, b.reconcile(t.Context()))
+	if left, err := b.journal.Unreported(); err != nil || len(left) != 0 {
+		t.Errorf("still to report: %v, %v", left, err)
+	}
+}
+
+func TestAnEndThatTheJournalDidNotTakeIsToldWhenItDoes(t *testing.T) {
+	b := newBench(t)
+	m := b.begun(t, 1)
+	id, err := b.outbox.Put(
+		func(w io.Writer) error { _, err := io.WriteString(w, "sealed"); return err },
+		func(id record.ID, size int64) (record.SignedDocket, error) {
+			return m.Docket(id, size, recordtest.Created()).Sign(recordtest.Key(t))
+		})
+	check(t, err)
+	b.reconciled = true
+	b.held = []station.Ticket{{ID: m.Ticket, Session: m.Session, Attempt: 1}}
+	check(t, b.journal.Close()) // as a disk that is full
+	b.cur = &running{session: session.Session{ID: m.Session, Ticket: m.Ticket, End: session.Completed, Record: string(id)}, stop: func() {}}
+	b.finish()
+	if err := b.reconcile(t.Context()); err == nil || len(b.told) != 0 {
+		t.Fatalf("without a journal the queue was told %v, %v", b.told, err)
+	}
+	b.openJournal(t)
+	b.held = nil
+	check(t, b.reconcile(t.Context()))
+	if len(b.told) != 1 || b.told[0].Event != queue.EventCompleted || b.told[0].Record != string(id) || !b.reconciled {
+		t.Errorf("then the queue was told %v", b.told)
+	}
+}
+
+// capturing puts a session that captures in place.
+func (b *bench) capturing(t *testing.T) (stopped context.Context) {
+	t.Helper()
+	policy, err := plan.LoadPolicy("nl-residence-permit")
+	check(t, err)
+	now := time.Now()
+	p, err := plan.Make(policy, plan.Subject{BirthDate: now.AddDate(-30, 0, 0), Asked: []biometric.Modality{biometric.Face}}, now)
+	check(t, err)
+	s, err := session.New(session.Start{ID: "se_1", Ticket: "tk_1", Attempt: 1, Plan: p, State: session.Confirming, At: now})
+	check(t, err)
+	s, err = s.Next(session.Event{Kind: session.Confirmed, By: session.Screen, At: now})
+	check(t, err)
+	if s.State != session.Capturing {
+		t.Fatalf("the session is in %s", s.State)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	b.cur = &running{session: s, stop: stop, devices: map[string]drivers.Info{}}
+	t.Cleanup(func() { b.cur.stopTimer() })
+	return stopped
+}
+
+func TestHelpThatDoesNotCountStopsNoCapture(t *testing.T) {
+	b := newBench(t)
+	stopped := b.capturing(t)
+	err := b.event([]api.Role{api.RoleTechnician}, "", session.Event{Kind: session.Help, By: session.Attendant}) // by nobody in particular
+	if err == nil || stopped.Err() != nil {
+		t.Errorf("the answer is %v and the capture has ended: %v", err, stopped.Err())
+	}
+}
+
+func TestHelpThatComesWhenACaptureHasJustEndedIsGiven(t *testing.T) {
+	b := newBench(t)
+	b.capturing(t)
+	check(t, b.event([]api.Role{api.RoleScreen}, "", session.Event{Kind: session.Help, By: session.Screen}))
+	s := b.cur.session
+	step, _ := s.Current()
+	check(t, b.send(s.ID, session.Event{Kind: session.Accepted, By: session.Device, Entry: s.Entry,
+		Outcome: &biometric.Outcome{Step: step.ID, Modality: step.Modality}}, nil))
+	if got := b.cur.session; got.State != session.Assistance || len(got.Outcomes) != 1 {
+		t.Errorf("the session is in %s with %d outcomes", got.State, len(got.Outcomes))
+	}
+}
+
+func TestAnEventForAnotherSessionChangesNothing(t *testing.T) {
+	b := newBench(t)
+	stopped := b.capturing(t)
+	for _, kind := range []session.Kind{session.Help, session.Cancel} {
+		var e *api.Error
+		err := b.event([]api.Role{api.RoleScreen}, "se_before", session.Event{Kind: kind, By: session.Screen})
+		if !errors.As(err, &e) || e.Code != "no-session" || b.cur.session.State != session.Capturing || stopped.Err() != nil {
+			t.Errorf("%s gives %v", kind, err)
+		}
+	}
+}
+
+func TestASessionIsNotHandedOverToNobody(t *testing.T) {
+	b := newBench(t)
+	b.capturing(t)
+	var e *api.Error
+	err := b.event([]api.Role{api.RoleTechnician}, "", session.Event{Kind: session.Moved, By: session.Attendant, Attendant: "a", Target: "desk-1"})
+	if !errors.As(err, &e) || e.Code != "not-built-in" {
+		t.Errorf("handing over gives %v", err)
+	}
+}
+
+func TestAScreenStartsWithACodeAlone(t *testing.T) {
+	b := newBench(t)
+	for _, start := range []api.Start{{Next: true}, {Ticket: "tk_aaaaaaaaaaaaaaaa"}} {
+		var e *api.Error
+		_, err := b.Do(t.Context(), []api.Role{api.RoleScreen}, api.Command{Start: &start})
+		if !errors.As(err, &e) || e.Code != "forbidden" {
+			t.Errorf("a screen that asks for %+v gets %v", start, err)
+		}
+	}
+}
+
+func TestARefusedRecordIsSentAgainWhenStaffSaySo(t *testing.T) {
+	b := newBench(t)
+	id, err := b.outbox.Put(
+		func(w io.Writer) error { _, err := io.WriteString(w, "sealed"); return err },
+		func(id record.ID, size int64) (record.SignedDocket, error) {
+			return recordtest.Manifest(1).Docket(id, size, recordtest.Created()).Sign(recordtest.Key(t))
+		})
+	check(t, err)
+	refusal := filepath.Join(b.outbox.Dir, string(id)+".refused.json")
+	check(t, os.WriteFile(refusal, []byte(`{"code":"unknown-policy","reason":"not accepted"}`), 0o600))
+	check(t, b.outbox.Open())
+	again := func(id string) error {
+		_, err := b.Do(t.Context(), []api.Role{api.RoleTechnician}, api.Command{Outbox: &api.OutboxQuery{Again: id}})
+		return err
+	}
+	var e *api.Error
+	if err := again("0123"); !errors.As(err, &e) || e.Code != "unknown" {
+		t.Errorf("a record that is not here gives %v", err)
+	}
+	check(t, again(string(id)[:8]))
+	if got := b.outbox.List()[0].State; got != outbox.Pending {
+		t.Errorf("the record is %s", got)
+	}
+}
+
+func TestAPreviewThatIsTooLargeIsNotDecoded(t *testing.T) {
+	p := newPreviews()
+	p.watch(1)
+	claims := []byte("\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01\xff\xda\x00\x0c")
+	if err := p.face(claims); err == nil || !strings.Contains(err.Error(), "65535 x 65535") {
+		t.Errorf("a preview of 65535 x 65535 gives %v", err)
+	}
+}
