@@ -89,11 +89,20 @@ check: go ## the rules of the tree: format, vet, staticcheck, imports, builds wi
 	go vet -tags failpoints ./...
 	go mod tidy -diff
 	go test -count=1 ./docs
-	@if command -v shellcheck >/dev/null; then git ls-files -co --exclude-standard '*.sh' .ci/need .ci/fuzz .ci/run .ci/guest | xargs shellcheck; \
+	@if command -v shellcheck >/dev/null; then git ls-files -co --exclude-standard '*.sh' .ci/need .ci/fuzz .ci/run .ci/console .ci/guest | xargs shellcheck; \
 	  else echo "shellcheck is not here: scripts not checked"; fi
 
+.PHONY: console
+console: ## the staff console for queued, where Node 18 and npm are or can be installed
+	@.ci/console
+
+.PHONY: test-console
+test-console: house console ## staff at Chromium against scripted stations; axe-core looks; pictures into run/console/
+	@command -v chromium >/dev/null || LOKET_NEED=warn .ci/need chromium
+	@LOKET_CONSOLE=1 build/house test -vet=off -count=1 -timeout 5m $(TESTFLAGS) ./ui/console
+
 .PHONY: build
-build: go ## all programs into bin/, stock age among them
+build: go console ## all programs into bin/, stock age among them
 	@mkdir -p bin
 	@LOKET_NEED=warn .ci/need $(CC_PACKAGES)
 	$(BUILD) -o bin/ $(filter-out $(WITH_C),$(MAINS)) $(AGE)

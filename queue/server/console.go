@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -70,7 +72,7 @@ func (s *Server) browsers() http.Handler {
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, refusal(http.StatusNotFound, "about:blank", "no such call", "docs/api/console.yaml lists them"))
 	})
-	mux.HandleFunc("GET /", files(console.Files()))
+	mux.HandleFunc("/", files(console.Files()))
 	guarded := http.NewCrossOriginProtection()
 	guarded.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, refusal(http.StatusForbidden, station.ProblemForbidden, "another site sent this", "open the console itself"))
@@ -129,20 +131,35 @@ func protect(h http.Header) {
 func files(from fs.FS) http.HandlerFunc {
 	page, _ := console.Page()
 	return func(w http.ResponseWriter, r *http.Request) {
-		name := strings.TrimPrefix(r.URL.Path, "/")
-		info, err := fs.Stat(from, name)
-		switch {
-		case err == nil && !info.IsDir() && strings.HasPrefix(name, "assets/"):
-			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-		case strings.HasPrefix(name, "assets/"):
-			http.NotFound(w, r)
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			refuse(w, refusal(http.StatusMethodNotAllowed, "about:blank", "pages are only read", "docs/api/console.yaml lists the calls"))
 			return
-		default:
-			name = page
-			w.Header().Set("Cache-Control", "no-store")
 		}
-		http.ServeFileFS(w, r, from, name)
+		name := strings.TrimPrefix(r.URL.Path, "/")
+		if strings.HasPrefix(name, "assets/") {
+			asset(w, r, from, name)
+			return
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		http.ServeFileFS(w, r, from, page)
 	}
+}
+
+// asset serves a file whose name has a hash of its content, compressed where the build left it so.
+func asset(w http.ResponseWriter, r *http.Request, from fs.FS, name string) {
+	if info, err := fs.Stat(from, name); err != nil || info.IsDir() {
+		refuse(w, refusal(http.StatusNotFound, "about:blank", "no such file", "load the page again"))
+		return
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	h.Set("Vary", "Accept-Encoding")
+	if _, err := fs.Stat(from, name+".gz"); err == nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
+		h.Set("Content-Encoding", "gzip")
+		name += ".gz"
+	}
+	http.ServeFileFS(w, r, from, name)
 }
 
 // cookie is the name of the browser's secret. The prefix makes browsers hold it to this host, TLS and the root path.

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"loket/kiosk/biometric"
 	"loket/queue"
 	"loket/queue/station"
 	"loket/queue/store"
@@ -253,32 +252,25 @@ func (c *Console) notCalled(ctx context.Context, name, id, reason string) error 
 	return refusal(http.StatusConflict, problemRefused, "the station refused: "+reason, "choose another station, or look what it needs")
 }
 
-// words says what was ordered, for the chain.
+// words says what was ordered, for the chain: a verb, then what the verb needs, each finger as position:reason:duration. The page
+// puts it into the reader's language.
 func words(order station.Command) string {
-	switch order.Verb() {
+	text := order.Verb()
+	switch text {
 	case "except":
-		var list []string
 		for _, e := range order.Except.Exceptions {
-			list = append(list, exception(e))
+			duration := "temporary"
+			if e.Permanent {
+				duration = "permanent"
+			}
+			text += fmt.Sprintf(" %d:%s:%s", e.Position, e.Reason, duration)
 		}
-		return "except " + strings.Join(list, ", ")
 	case "move":
-		return "move to " + order.Move.Target
+		text += " " + order.Move.Target
 	case "cancel":
-		return strings.TrimSpace("cancel " + order.Cancel.Reason)
+		text += strings.TrimRight(" "+order.Cancel.Reason, " ")
 	}
-	return order.Verb()
-}
-
-func exception(e biometric.Exception) string {
-	what := "this step"
-	if e.Position != 0 {
-		what = e.Position.String()
-	}
-	if e.Permanent {
-		return fmt.Sprintf("%s: %s, permanent", what, e.Reason)
-	}
-	return fmt.Sprintf("%s: %s", what, e.Reason)
+	return text
 }
 
 func unknown(err error) bool { return errors.Is(err, store.ErrUnknown) }

@@ -1,0 +1,205 @@
+// Help for one session: except a finger, go on, move, end. Every order names the session that was seen.
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
+import { api, type Order, type Station } from "./api";
+import { Alert, Button, Field, Modal, says, useWorld } from "./parts";
+import { Ledger } from "./stations";
+
+const reasons = ["missing", "bandaged", "damaged", "poor-quality", "age-exempt", "refused"];
+
+export function Assist({ station, close }: { station: Station; close: () => void }) {
+  const { t, of, tell } = useWorld();
+  const [first] = useState(station.session?.id ?? ""); // the session that was chosen
+  const [problem, setProblem] = useState("");
+  const [busy, setBusy] = useState(false);
+  const s = station.session;
+  if (!s || s.id !== first) {
+    return (
+      <Modal title={station.name} close={close}>
+        <p class="utrecht-paragraph">{t("sessionGone")}</p>
+      </Modal>
+    );
+  }
+  const order = (o: Order, done: boolean) => {
+    if (busy) return;
+    setBusy(true);
+    setProblem("");
+    api
+      .order(station.name, o)
+      .then(() => {
+        tell(t("did_order", { station: station.name }));
+        if (done) close();
+      })
+      .catch((e: unknown) => setProblem(says(e, t)))
+      .finally(() => setBusy(false));
+  };
+  return (
+    <Modal title={t("helpWith", { number: s.number ?? "", station: station.name })} close={close}>
+      <p class="utrecht-paragraph">
+        {of("s_", s.state)}
+        {s.verdict && <>: {of("v_", s.verdict)}</>}
+        {s.step && <span class="quiet"> ({of("step_", s.step)})</span>}
+      </p>
+      {s.ledger && <Ledger ledger={s.ledger} />}
+      <div role="alert">{problem && <Alert tone="error">{problem}</Alert>}</div>
+      <div class="helps">
+        <Part title={t("resume")}>
+          <p class="utrecht-paragraph">{t("resumeIntro")}</p>
+          <Button kind="primary" onClick={() => order({ resume: { session: first } }, true)}>
+            {t("resume")}
+          </Button>
+        </Part>
+        <Except station={station} session={first} order={order} />
+        <Move station={station} session={first} order={order} />
+        <End session={first} order={order} />
+      </div>
+    </Modal>
+  );
+}
+
+function Part({ title, children }: { title: string; children: ComponentChildren }) {
+  return (
+    <section class="help-part" aria-label={title}>
+      <h3 class="utrecht-heading-3">{title}</h3>
+      {children}
+    </section>
+  );
+}
+
+interface PartProps {
+  session: string;
+  order: (o: Order, done: boolean) => void;
+}
+
+function Except({ station, session, order }: PartProps & { station: Station }) {
+  const { t, of } = useWorld();
+  const [chosen, choose] = useState<number[]>([]);
+  const [reason, setReason] = useState("");
+  const [permanent, setPermanent] = useState(false);
+  const [wrong, setWrong] = useState("");
+  const owed = (station.session?.ledger ?? []).filter((f) => f.reason === "owed").map((f) => f.position);
+  const positions = owed.length > 0 ? owed : [0];
+  const submit = (e: Event) => {
+    e.preventDefault();
+    if (chosen.length === 0) return setWrong(t("chooseFinger"));
+    setWrong("");
+    order({ except: { session, exceptions: chosen.map((position) => ({ position, reason, permanent, attendant: "" })) } }, false);
+    choose([]);
+  };
+  return (
+    <Part title={t("exceptFinger")}>
+      <form onSubmit={submit}>
+        <fieldset class="utrecht-form-fieldset plain">
+          <legend class="utrecht-form-label">{t("fingers")}</legend>
+          <div class="choices">
+            {positions.map((p) => (
+              <label key={p} class="choice">
+                <input
+                  type="checkbox"
+                  class="utrecht-checkbox utrecht-checkbox--html-input"
+                  checked={chosen.includes(p)}
+                  onChange={(e) => choose(e.currentTarget.checked ? [...chosen, p] : chosen.filter((c) => c !== p))}
+                />{" "}
+                {p === 0 ? t("wholeStep") : of("f_", p)}
+              </label>
+            ))}
+          </div>
+        </fieldset>
+        <div role="alert">{wrong && <p class="utrecht-form-field-error-message">{wrong}</p>}</div>
+        <Field label={t("reason")} id="except-reason">
+          <select id="except-reason" class="utrecht-select" required value={reason} onChange={(e) => setReason(e.currentTarget.value)}>
+            <option value="">{t("choose")}</option>
+            {reasons.map((r) => (
+              <option key={r} value={r}>
+                {of("r_", r)}
+              </option>
+            ))}
+          </select>
+        </Field>
+        <fieldset class="utrecht-form-fieldset plain">
+          <legend class="utrecht-form-label">{t("duration")}</legend>
+          <div class="choices">
+            {[false, true].map((p) => (
+              <label key={String(p)} class="choice">
+                <input type="radio" class="utrecht-radio-button utrecht-radio-button--html-input" name="duration" checked={permanent === p} onChange={() => setPermanent(p)} />{" "}
+                {t(p ? "permanent" : "temporary")}
+              </label>
+            ))}
+          </div>
+        </fieldset>
+        <Button type="submit">{t("except")}</Button>
+      </form>
+    </Part>
+  );
+}
+
+function Move({ station, session, order }: PartProps & { station: Station }) {
+  const { t, picture } = useWorld();
+  const [target, setTarget] = useState("");
+  const others = picture.stations.filter((s) => s.name !== station.name && s.connected && !s.locked);
+  others.sort((a, b) => Number(b.role === "desk") - Number(a.role === "desk"));
+  return (
+    <Part title={t("move")}>
+      <form
+        onSubmit={(e) => {
+          e.preventDefault();
+          order({ move: { session, target } }, true);
+        }}
+      >
+        <Field label={t("moveTo")} id="move-target" hint={t("moveIntro")}>
+          <select id="move-target" class="utrecht-select" required value={target} onChange={(e) => setTarget(e.currentTarget.value)}>
+            <option value="">{t("choose")}</option>
+            {others.map((s) => (
+              <option key={s.name} value={s.name}>
+                {s.name} ({t(s.role === "desk" ? "desk" : "kiosk")}
+                {s.session && `, ${t("busy")}`})
+              </option>
+            ))}
+          </select>
+        </Field>
+        <Button type="submit">{t("moveDo")}</Button>
+      </form>
+    </Part>
+  );
+}
+
+function End({ session, order }: PartProps) {
+  const { t } = useWorld();
+  const [reason, setReason] = useState("");
+  const [final, setFinal] = useState(false);
+  return (
+    <Part title={t("endSession")}>
+      <form
+        onSubmit={(e) => {
+          e.preventDefault();
+          order({ cancel: { session, reason, final } }, true);
+        }}
+      >
+        <fieldset class="utrecht-form-fieldset plain">
+          <legend class="utrecht-form-label">{t("person")}</legend>
+          <div class="choices">
+            {[false, true].map((f) => (
+              <label key={String(f)} class="choice">
+                <input type="radio" class="utrecht-radio-button utrecht-radio-button--html-input" name="end" checked={final === f} onChange={() => setFinal(f)} />{" "}
+                {t(f ? "endLeaves" : "endWaits")}
+              </label>
+            ))}
+          </div>
+        </fieldset>
+        <Field label={t("endReason")} id="end-reason">
+          <input
+            id="end-reason"
+            class="utrecht-textbox utrecht-textbox--html-input"
+            maxLength={100}
+            autoComplete="off"
+            value={reason}
+            onInput={(e) => setReason(e.currentTarget.value)}
+          />
+        </Field>
+        <Button type="submit" danger>
+          {t("end")}
+        </Button>
+      </form>
+    </Part>
+  );
+}
