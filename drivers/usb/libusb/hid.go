@@ -54,8 +54,9 @@ type hid struct {
 
 	reading chan struct{} // holds one token: one transfer collects reports at a time
 
-	mu  sync.RWMutex // held for writing to open and close
-	dev *C.hid_device
+	mu   sync.RWMutex // held for writing to open and close
+	dev  *C.hid_device
+	away bool // lent to [hid.aside]: dev comes back
 }
 
 // suitsHID reports whether hidapi serves all of an interface.
@@ -153,8 +154,11 @@ func (h *hid) leave() {
 	}
 }
 
-// aside runs f while hidapi does not have the interface, claimed by the device's own handle where f needs that.
+// aside runs f while hidapi does not have the interface, claimed by the device's own handle where f needs that. Reports that hidapi
+// had collected are lost. The caller holds d.claiming.
 func (h *hid) aside(claimed bool, f func() error) error {
+	h.setAway(true)
+	defer h.setAway(false)
 	h.leave()
 	if claimed {
 		if _, err := h.d.take(h.iface); err != nil {
@@ -165,10 +169,16 @@ func (h *hid) aside(claimed bool, f func() error) error {
 	if claimed {
 		C.libusb_release_interface(h.d.handle, C.int(h.iface))
 	}
-	if e := h.enter(); err == nil {
-		err = e
+	if e := h.enter(); e != nil {
+		return e
 	}
 	return err
+}
+
+func (h *hid) setAway(away bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.away = away
 }
 
 // read collects reports as a transfer on the endpoint would: until data is full or a packet is short.
@@ -232,7 +242,10 @@ func (h *hid) next(ctx context.Context, buf unsafe.Pointer, size int) (int, erro
 func (h *hid) poll(buf unsafe.Pointer, size int) int {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if h.dev == nil {
+	switch {
+	case h.dev == nil && h.away:
+		return 0
+	case h.dev == nil:
 		return -1
 	}
 	return int(C.hid_read_timeout(h.dev, (*C.uchar)(buf), C.size_t(size), 0))
@@ -245,7 +258,7 @@ func (h *hid) write(ctx context.Context, data []byte) (int, error) {
 	})
 }
 
-// control translates the requests that an interface in hidapi's hands can be sent.
+// control runs a request to the interface: by hidapi what is a report, and what it does not know while it stands aside.
 func (h *hid) control(ctx context.Context, s usb.Setup, data []byte) (int, error) {
 	kind, id := uint8(s.Value>>8), uint8(s.Value)
 	report := data
@@ -266,7 +279,27 @@ func (h *hid) control(ctx context.Context, s usb.Setup, data []byte) (int, error
 	case s.RequestType == 0xa1 && s.Request == getReport && kind == reportFeature && len(data) > 0:
 		return h.feature(ctx, id, data)
 	}
-	return 0, fmt.Errorf("running request %02x %02x: a HID interface takes reports alone: %w", s.RequestType, s.Request, usb.ErrStall)
+	return h.other(ctx, s, data)
+}
+
+// other runs a request that hidapi does not know.
+func (h *hid) other(ctx context.Context, s usb.Setup, data []byte) (int, error) {
+	buf, n := slices.Clone(data), 0 // the caller has data back when ctx ends
+	err := h.d.slowly(ctx, func() error {
+		h.d.claiming.Lock()
+		defer h.d.claiming.Unlock()
+		return h.aside(true, func() (err error) {
+			n, err = h.d.control(ctx, s, buf)
+			return err
+		})
+	})
+	if err != nil {
+		return 0, err
+	}
+	if s.In() {
+		copy(data, buf[:n])
+	}
+	return n, nil
 }
 
 // send hands a report to hidapi; size is what the caller sees as sent.
@@ -317,6 +350,8 @@ func (h *hid) feature(ctx context.Context, id uint8, data []byte) (int, error) {
 
 // ask runs a call of hidapi's, which says no more than that it failed.
 func (h *hid) ask(ctx context.Context, doing string, f func() C.int) error {
+	h.d.claiming.Lock() // hidapi is not aside
+	defer h.d.claiming.Unlock()
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	if h.dev == nil {

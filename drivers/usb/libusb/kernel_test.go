@@ -176,6 +176,8 @@ func (w *wedge) Control(_ context.Context, s usb.Setup, data []byte) (int, error
 		return copy(data, wedgeReport), nil
 	case s.RequestType == 0xa1 && s.Request == 1 && s.Value>>8 == 3: // a feature report
 		return copy(data, "\x01feature"), nil
+	case s.RequestType == 0x21 && s.Request == 0x55:
+		return 0, usb.ErrStall
 	case s.RequestType == 0x21:
 		if len(data) > 0 {
 			s.Length = uint16(data[len(data)-1])
@@ -277,6 +279,30 @@ func exerciseWedge(t *testing.T, w *wedge, d usb.Device) {
 	}
 	if n, err := d.Control(t.Context(), usb.Setup{RequestType: 0xa1, Request: 1, Value: 0x0301, Length: 64}, b); err != nil || string(b[:n]) != "\x01feature" {
 		t.Errorf("the feature report is %q, %v", b[:n], err)
+	}
+	waiting := make(chan error, 1)
+	go func() {
+		report := make([]byte, 8)
+		n, err := d.Transfer(t.Context(), 0x81, report)
+		if err == nil && (n != 8 || report[2] != 99) {
+			err = fmt.Errorf("the report is % x", report[:n])
+		}
+		waiting <- err
+	}()
+	for _, s := range []usb.Setup{{RequestType: 0x21, Request: 0x0a}, {RequestType: 0x21, Request: 0x0b, Value: 1}} {
+		if n, err := d.Control(t.Context(), s, nil); n != 0 || err != nil {
+			t.Errorf("request %02x gives %d, %v", s.Request, n, err)
+		}
+		if got := <-w.asked; got != s {
+			t.Errorf("the firmware was asked %+v, not %+v", got, s)
+		}
+	}
+	if _, err := d.Control(t.Context(), usb.Setup{RequestType: 0x21, Request: 0x55}, nil); !errors.Is(err, usb.ErrStall) {
+		t.Errorf("a request that the firmware does not know: %v", err)
+	}
+	w.typed <- []byte{0, 0, 99, 0, 0, 0, 0, 0}
+	if err := <-waiting; err != nil {
+		t.Errorf("a transfer that waited all the while: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
