@@ -43,7 +43,7 @@ MAINS := $(sort $(dir $(wildcard ./kiosk/cmd/*/main.go ./queue/cmd/*/main.go))) 
 BUILD := go build -trimpath $(STAMP)
 
 # What tests call upon as foreign witnesses; each test that finds its witness missing skips and says so.
-WITNESSES := openssl strace usbip umockdev python3-opencv opencv-data
+WITNESSES := openssl strace usbip gphoto2 umockdev python3-opencv opencv-data
 
 .PHONY: help
 help: ## list the targets

@@ -42,6 +42,7 @@ var scenarios embed.FS
 type flags struct {
 	Listen       string        `default:"127.0.0.1:3240" help:"Loopback address for USB/IP." placeholder:"HOST:PORT"`
 	Control      string        `default:"127.0.0.1:3241" help:"Loopback address for the control API; empty for none." placeholder:"HOST:PORT"`
+	PTPIP        string        `name:"ptpip" default:"${ptpip}" help:"Loopback address for the camera over PTP/IP; empty for none. Where another program has the default's port, there is none." placeholder:"HOST:PORT"`
 	Scenario     string        `help:"Scenario to play: a file, or the name of a built-in one." placeholder:"FILE"`
 	Photo        string        `help:"Portrait to hold before the lens: PNG, JPEG or PGM." placeholder:"FILE"`
 	Fingers      string        `help:"Folder of fingerprints to put on the glass: PGM, PNG or JPEG, one finger a file." placeholder:"FOLDER"`
@@ -52,6 +53,9 @@ type flags struct {
 	Stepped      bool          `help:"Scenario and person wait for the control API to move the time."`
 	SerialPrefix string        `default:"SIM-" help:"What serial numbers begin with."`
 }
+
+// ptpIPAddress is where photographic software looks for a camera.
+const ptpIPAddress = "127.0.0.1:15740"
 
 // usageError is a mistake on the command line: exit status 2.
 type usageError struct{ err error }
@@ -93,7 +97,7 @@ func parse(args []string, stdout io.Writer) (f flags, done bool, err error) {
 	if dir, err := os.UserCacheDir(); err == nil {
 		cache = filepath.Join(dir, "loket", "synth")
 	}
-	parser, err := kong.New(&f, kong.Name("firmware-sim"), kong.Vars{"cache": cache}, kong.Writers(stdout, stdout),
+	parser, err := kong.New(&f, kong.Name("firmware-sim"), kong.Vars{"cache": cache, "ptpip": ptpIPAddress}, kong.Writers(stdout, stdout),
 		kong.Exit(func(int) { done = true }),
 		kong.Description("Simulated devices for a kiosk: a fingerprint scanner, a camera and a code reader over USB/IP, and a person who uses them. docs/scenarios.md describes scenarios and the control API."))
 	if err != nil {
@@ -132,6 +136,13 @@ func serve(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 		}
 		defer controlAt.Close()
 	}
+	ptpIPAt, err := f.listenPTPIP(log)
+	if err != nil {
+		return err
+	}
+	if ptpIPAt != nil {
+		defer ptpIPAt.Close()
+	}
 	server := usbip.NewServer(log)
 	if err := plugIn(server, f.SerialPrefix, &opt); err != nil {
 		return err
@@ -140,10 +151,13 @@ func serve(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 	if script != nil {
 		person.Start(*script)
 	}
-	f.explain(stdout, usbAt, controlAt, opt)
+	f.explain(stdout, usbAt, controlAt, ptpIPAt, opt)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Serve(ctx, usbAt) })
 	group.Go(func() error { return ended(person.Run(ctx)) })
+	if ptpIPAt != nil {
+		group.Go(func() error { return ended(opt.Camera.ServeIP(ctx, ptpIPAt)) })
+	}
 	if controlAt != nil {
 		group.Go(func() error { return control{person: person, time: opt.Time}.serve(ctx, controlAt) })
 	}
@@ -244,6 +258,20 @@ func listen(address, flag string) (net.Listener, error) {
 	return ln, nil
 }
 
+// listenPTPIP opens the port for the camera over the network; nil for none. The default's port may be another program's: that
+// is no error.
+func (f flags) listenPTPIP(log *slog.Logger) (net.Listener, error) {
+	if f.PTPIP == "" {
+		return nil, nil
+	}
+	ln, err := listen(f.PTPIP, "--ptpip")
+	if f.PTPIP == ptpIPAddress && errors.Is(err, syscall.EADDRINUSE) {
+		log.Info("no PTP/IP: another program has the port", "address", f.PTPIP)
+		return nil, nil
+	}
+	return ln, err
+}
+
 // The bus ids of the devices.
 const (
 	scannerBus = "1-1"
@@ -276,7 +304,7 @@ func plugIn(server *usbip.Server, prefix string, opt *subject.Options) error {
 }
 
 // explain says what is served, to whoever started it.
-func (f flags) explain(w io.Writer, usbAt, controlAt net.Listener, opt subject.Options) {
+func (f flags) explain(w io.Writer, usbAt, controlAt, ptpIPAt net.Listener, opt subject.Options) {
 	at := usbAt.Addr().(*net.TCPAddr)
 	fmt.Fprintf(w, "firmware-sim serves three simulated devices over USB/IP on %s:\n", at)
 	for _, d := range []struct {
@@ -293,6 +321,10 @@ func (f flags) explain(w io.Writer, usbAt, controlAt net.Listener, opt subject.O
 	fmt.Fprintf(w, "List them:   usbip%s list -r %s\n", port, at.IP)
 	if controlAt != nil {
 		fmt.Fprintf(w, "Control:     curl http://%s/v1/state   (docs/scenarios.md says what else)\n", controlAt.Addr())
+	}
+	if ptpIPAt != nil {
+		at := ptpIPAt.Addr().(*net.TCPAddr)
+		fmt.Fprintf(w, "Photograph:  gphoto2 --port ptpip:%s:%d:%d --capture-image-and-download   (while no kiosk has the camera)\n", at.IP, at.Port, at.Port)
 	}
 	fmt.Fprintf(w, "Person:      %s\n", f.person())
 	f.explainFiles(w, opt)

@@ -27,6 +27,7 @@ import (
 type program struct {
 	*testing.T
 	usb, control string
+	text         string // what it said until it was ready
 	end          func() (status int)
 	said         *bytes.Buffer // read it after end
 }
@@ -38,7 +39,7 @@ func start(t *testing.T, args ...string) *program {
 	if err := os.WriteFile(photo, append([]byte("P5 8 8 255 "), make([]byte, 64)...), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	args = append([]string{"--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--cache", "", "--photo", photo}, args...)
+	args = append([]string{"--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--ptpip", "127.0.0.1:0", "--cache", "", "--photo", photo}, args...)
 	ctx, cancel := context.WithCancel(t.Context())
 	out, in := io.Pipe()
 	var stderr bytes.Buffer
@@ -50,7 +51,7 @@ func start(t *testing.T, args ...string) *program {
 	p := &program{T: t, said: new(bytes.Buffer)}
 	ports := regexp.MustCompile(`127\.0\.0\.1:\d+`)
 	read := make(chan struct{})
-	ready := make(chan []string, 1)
+	ready := make(chan string, 1)
 	go func() {
 		defer close(read)
 		defer close(ready)
@@ -61,7 +62,7 @@ func start(t *testing.T, args ...string) *program {
 			text.Write(buf[:n])
 			p.said.Write(buf[:n])
 			if strings.Contains(text.String(), "End:") {
-				ready <- ports.FindAllString(text.String(), 2)
+				ready <- text.String()
 				text.Reset()
 			}
 			if err != nil {
@@ -69,7 +70,8 @@ func start(t *testing.T, args ...string) *program {
 			}
 		}
 	}()
-	found := <-ready
+	p.text = <-ready
+	found := ports.FindAllString(p.text, 2)
 	if len(found) != 2 {
 		cancel()
 		<-read
@@ -254,7 +256,7 @@ func TestAMistakeIsOneSentenceWithANextStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{
-		{"--bogus"}, {"extra"}, {"--listen", "0.0.0.0:0"}, {"--listen", "nonsense"}, {"--control", "8.8.8.8:1"},
+		{"--bogus"}, {"extra"}, {"--listen", "0.0.0.0:0"}, {"--listen", "nonsense"}, {"--control", "8.8.8.8:1"}, {"--ptpip", "8.8.8.8:1"},
 		{"--photo", bad}, {"--photo", "/none"}, {"--fingers", t.TempDir()}, {"--fingers", "/none"},
 		{"--scenario", bad}, {"--scenario", "/none"}, {"--scenario", t.TempDir()}, {"--reaction", "-1s"}, {"--reaction", "soon"},
 		{"--serial-prefix", "a\nb"}, {"--seed", "-1"},
@@ -278,6 +280,26 @@ func TestATakenPortIsTold(t *testing.T) {
 	if status := run(t.Context(), []string{"--listen", ln.Addr().String(), "--cache", ""}, &stdout, &stderr); status != 1 ||
 		!strings.Contains(stderr.String(), "hint:") {
 		t.Errorf("%d, %q", status, stderr.String())
+	}
+}
+
+func TestTheCameraIsOnTheNetworkToo(t *testing.T) {
+	p := start(t)
+	address := regexp.MustCompile(`ptpip:127\.0\.0\.1:(\d+):`).FindStringSubmatch(p.text)
+	if address == nil {
+		t.Fatalf("it says\n%s", p.text)
+	}
+	conn, err := net.Dial("tcp", "127.0.0.1:"+address[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("\x20\x00\x00\x00\x01\x00\x00\x00" + "0123456789abcdef" + "A\x00\x00\x00" + "\x00\x00\x01\x00")); err != nil {
+		t.Fatal(err)
+	}
+	ack := make([]byte, 8)
+	if _, err := io.ReadFull(conn, ack); err != nil || ack[4] != 2 {
+		t.Errorf("a greeting is answered with % x, %v", ack, err)
 	}
 }
 

@@ -136,9 +136,12 @@ func (d *Device) receive(data []byte) (int, bool, error) {
 	return len(data), true, nil
 }
 
-// answer runs an operation and queues its data and response.
+// answer runs an operation and queues its data and response. Whoever has the camera over the network has it alone.
 func (d *Device) answer(q request) {
-	a := d.core.handle(q)
+	a := say(rcDeviceBusy)
+	if d.network == nil {
+		a = d.core.handle(q)
+	}
 	d.link.transaction = q.transaction
 	if a.data != nil {
 		n := 0
@@ -166,11 +169,13 @@ func (d *Device) transmit(data []byte, now time.Time) (int, bool, error) {
 
 // notify gives the oldest event.
 func (d *Device) notify(data []byte) (int, bool, error) {
-	if len(d.core.events) == 0 {
+	if d.network != nil {
 		return 0, false, nil
 	}
-	e := d.core.events[0]
-	d.core.events = d.core.events[1:]
+	e, ok := d.core.nextEvent()
+	if !ok {
+		return 0, false, nil
+	}
 	return copy(data, container(blockEvent, e.code, e.transaction, e.eventParams()...)), true, nil
 }
 
@@ -192,9 +197,7 @@ func (d *Device) Control(ctx context.Context, s usb.Setup, data []byte) (int, er
 	case s.RequestType == toInterface && s.Request == requestCancel:
 		return d.cancel(data)
 	case s.RequestType == toInterface && s.Request == requestReset:
-		d.core.reset()
-		d.link = framing{}
-		d.stir()
+		d.restart()
 		return 0, nil
 	case s.RequestType == fromInterface && s.Request == requestStatus:
 		return copy(data, d.status()), nil

@@ -2,7 +2,7 @@
 //
 // The one idea: everything that the camera ever shows was made before, by whoever calls [Device.Show]; the firmware only
 // moves bytes, so live view costs a copy. The responder knows operations, the store and time, and nothing of USB; this file
-// and framing.go put it behind the Still Image class (6/1/1), and another framing can be put beside it. Live view uses the
+// and framing.go put it behind the Still Image class (6/1/1), ptpip.go puts it on a TCP port. Live view uses the
 // vendor operations 9201, 9202, 9203 and 90C8 that photographic software knows.
 package ptpcam
 
@@ -47,14 +47,17 @@ type Scene struct {
 }
 
 // Device is a camera. It implements [usb.Gadget] and [usb.BusResetter]; all its methods may be called from several
-// goroutines at once. It runs no goroutine and does nothing while nobody asks.
+// goroutines at once. It runs no goroutine of its own but in [Device.ServeIP], and does nothing while nobody asks.
 type Device struct {
 	mu       sync.Mutex
 	core     responder
 	link     framing
+	network  *network      // who has the camera over the network; nil for nobody
 	wake     chan struct{} // closed at every change
 	changed  chan struct{} // closed when Watching changes
 	watching bool
+
+	lastNumber uint32 // of a connection over the network
 }
 
 // New makes a camera that sees nothing yet.
@@ -156,7 +159,14 @@ func (d *Device) Descriptors() []byte {
 // BusReset ends the session, drops what nobody fetched, and keeps the photographs.
 func (d *Device) BusReset() {
 	defer d.lock()()
-	d.core.reset()
+	d.restart()
+}
+
+// restart brings the USB side back to its start; a session over the network goes on. The caller holds the mutex.
+func (d *Device) restart() {
+	if d.network == nil {
+		d.core.reset()
+	}
 	d.link = framing{}
 	d.stir()
 }

@@ -156,6 +156,16 @@ func (r *responder) raise(e event) {
 	r.events = r.events[max(0, len(r.events)-maxEvents):]
 }
 
+// nextEvent takes the oldest event.
+func (r *responder) nextEvent() (event, bool) {
+	if len(r.events) == 0 {
+		return event{}, false
+	}
+	e := r.events[0]
+	r.events = r.events[1:]
+	return e, true
+}
+
 // reset is the end of the session by class request or bus reset. The store keeps its photos, as a memory card does.
 func (r *responder) reset() {
 	r.session, r.live, r.pending, r.events = 0, false, nil, nil
