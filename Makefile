@@ -78,6 +78,11 @@ test-kernel: go ## the kernel's bus on Debian's stock kernel with simulated and 
 	.ci/guest build/guest/libusb.test -test.v -test.run Kernel
 	GUEST_QEMU='-device qemu-xhci -audiodev none,id=a -device usb-audio,audiodev=a' .ci/guest build/guest/libusb.test -test.v -test.run Foreign
 
+.PHONY: test-recorded
+test-recorded: house ## recorded devices through an unmodified kioskd, from ticket to receipt (needs gcc, umockdev and LOKET_FIXTURES)
+	@.ci/need umockdev $(CC_PACKAGES)
+	@CGO_ENABLED=$(CGO_IF_GCC) build/house test -vet=off -count=1 -run '^TestRecorded' $(TESTFLAGS) ./firmware-sim/stage
+
 .PHONY: check
 check: go ## the rules of the tree: format, vet, staticcheck, imports, builds without cgo, go.mod tidy, scripts
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \

@@ -30,7 +30,7 @@ func (d *Daemon) Status() (api.Status, <-chan struct{}) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	st.Sequence, st.LastEnd = d.sequence, d.lastEnd
+	st.Sequence, st.LastEnd, st.LastScan = d.sequence, d.lastEnd, d.lastScan
 	st.Ready = len(st.Problems) == 0 && d.cur == nil && !d.starting && d.testing == 0
 	if d.cur == nil {
 		return st, d.changed
@@ -57,11 +57,10 @@ func (d *Daemon) devices() []api.Device {
 func (d *Daemon) outboxSummary() api.OutboxSummary {
 	var sum api.OutboxSummary
 	for _, e := range d.outbox.List() {
-		switch e.State {
-		case outbox.Refused:
+		if e.State == outbox.Refused {
 			sum.Refused++
-		case outbox.Pending, outbox.Sending:
-			sum.Pending++
+		} else {
+			sum.Pending++ // a receipted one too, until its sealed file is gone
 		}
 	}
 	return sum

@@ -6,16 +6,24 @@ package all
 import (
 	"loket/drivers"
 	"loket/drivers/hidcode"
+	"loket/drivers/nb1010"
 	"loket/drivers/ptp"
 	"loket/drivers/slap60"
+	"loket/drivers/uru4000"
 )
 
 // Options are what a station's configuration says to drivers. The zero value is every driver as it is.
 type Options struct {
 	CodeReaders []hidcode.Model // besides those of known makers
+	URU4000     uru4000.Options
+	PTP         ptp.Options
 }
 
 // Drivers returns every driver; the first that matches a device opens it.
 func Drivers(o Options) []drivers.Driver {
-	return []drivers.Driver{slap60.Driver(), ptp.Driver(), hidcode.New(hidcode.Options{Models: o.CodeReaders})}
+	return []drivers.Driver{
+		slap60.Driver(), uru4000.New(o.URU4000), nb1010.Driver(),
+		o.PTP.Driver(),
+		hidcode.New(hidcode.Options{Models: o.CodeReaders}),
+	}
 }

@@ -1,10 +1,12 @@
 package stage
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -26,6 +28,7 @@ func (c *Centre) configure() error {
 	} {
 		kioskd[k] = v
 	}
+	maps.Copy(kioskd, c.Station)
 	queued := pem("queue")
 	queued["listen"], queued["database"] = fmt.Sprintf("127.0.0.1:%d", c.Ports.Queue), c.path("queue", "queue.db")
 	central := pem("central")
@@ -79,19 +82,27 @@ func (c *Centre) Describe() string {
 }
 
 // NextPerson lets another simulated person step up. It returns when they are drawn.
-func (c *Centre) NextPerson(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Control()+"/v1/events", strings.NewReader(`{"event":"next-person"}`))
+func (c *Centre) NextPerson(ctx context.Context) error { return c.Event(ctx, "next-person") }
+
+// Event has the simulated person or a device do something: a line of a scenario, as docs/scenarios.md describes it.
+func (c *Centre) Event(ctx context.Context, line string) error {
+	doing, _, _ := strings.Cut(line, " ") // what follows may be a code
+	body, err := json.Marshal(map[string]string{"event": line})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Control()+"/v1/events", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("asking for the next person: %w", err)
+		return fmt.Errorf("asking the simulated devices for %s: %w", doing, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode >= 300 {
-		return fmt.Errorf("asking for the next person: the simulated devices answered %s", resp.Status)
+		return fmt.Errorf("asking the simulated devices for %s: they answered %s", doing, resp.Status)
 	}
 	return nil
 }

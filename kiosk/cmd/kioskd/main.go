@@ -42,6 +42,7 @@ func main() {
 	var options all.Options
 	if err == nil {
 		options.CodeReaders, err = codeReaders(config.CodeReaders)
+		options.URU4000.Seed, options.PTP.Document = config.DeviceTest.Seed, config.DeviceTest.Document
 	}
 	if err != nil {
 		log.Error("start failed", "err", err)

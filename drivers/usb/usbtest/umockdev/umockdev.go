@@ -72,6 +72,15 @@ func Run(t *testing.T, bed Bed, f func(t *testing.T)) {
 	again(t, bed.limit(), args)
 }
 
+// Command gives the beginning of a command line that runs a program in front of the bed; what must be written goes into dir.
+func (b Bed) Command(dir string) ([]string, error) {
+	args, err := b.arguments(dir)
+	if err != nil {
+		return nil, err
+	}
+	return append(append([]string{"umockdev-run"}, args...), "--"), nil
+}
+
 // again runs this test in a second process.
 func again(t *testing.T, limit time.Duration, args []string) {
 	t.Helper()
