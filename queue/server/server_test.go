@@ -623,6 +623,8 @@ func TestAnswersAreAsTheAPISays(t *testing.T) {
 		"too large":        {partner, "PUT", "/v1/appointments/one", huge, 413},
 		"bad reference":    {partner, "PUT", "/v1/appointments/a%20b", good, 422},
 		"unknown service":  {partner, "PUT", "/v1/appointments/two", strings.Replace(good, "residence-permit", "haircut", 1), 422},
+		"control":          {partner, "PUT", "/v1/appointments/two", strings.Replace(good, `"name":"`, `"name":"\u001b[2J`, 1), 422},
+		"turned writing":   {partner, "PUT", "/v1/appointments/two", strings.Replace(good, `"name":"`, `"name":"\u202e`, 1), 422},
 		"nobody comes":     {partner, "PUT", "/v1/appointments/two", `{"persons":[]}`, 422},
 		"no link upgrade":  {id, "GET", "/v1/station/link", "", 400},
 	} {

@@ -67,7 +67,7 @@ func checkAppointment(ref string, a station.Appointment) error {
 		return invalid("more than 500 persons")
 	}
 	for _, p := range a.Persons {
-		if err := errors.Join(length("reference", p.Reference, 64), length("name", p.Name, 200)); err != nil {
+		if err := errors.Join(text("reference", p.Reference, 64), text("name", p.Name, 200)); err != nil {
 			return err
 		}
 		if len(p.Services) > 16 {
@@ -78,7 +78,7 @@ func checkAppointment(ref string, a station.Appointment) error {
 				return invalid("more than 64 samples on file")
 			}
 			for _, f := range sv.OnFile {
-				if err := length("source", f.Source, 200); err != nil {
+				if err := text("source", f.Source, 200); err != nil {
 					return err
 				}
 			}

@@ -9,7 +9,9 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"loket/queue"
 	"loket/queue/station"
@@ -133,6 +135,15 @@ func read(w http.ResponseWriter, r *http.Request, into any) error {
 // badBody refuses a body. The parser's own words stay out: they can quote what the caller wrote.
 func badBody(detail string) error {
 	return refusal(http.StatusBadRequest, station.ProblemInvalid, detail, "docs/api/queued.yaml describes the message")
+}
+
+// text reports a text that is missing or too long, or that would change how what stands around it is shown: control characters,
+// and those that override the direction of writing or embed another (UAX #9, section 2); its marks stay, names can need them.
+func text(name, value string, most int) error {
+	if strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 }) {
+		return invalid(name + " holds a control character")
+	}
+	return length(name, value, most)
 }
 
 // length reports a text that is missing or too long.
