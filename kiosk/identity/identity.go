@@ -98,7 +98,11 @@ func PeerOf(cert *x509.Certificate) (Peer, error) {
 	p := Peer{Name: s.CommonName, Centre: s.Organization[0]}
 	p.Demo = slices.Contains(s.OrganizationalUnit, Demo) || slices.Contains(cert.Issuer.OrganizationalUnit, Demo)
 	for _, u := range s.OrganizationalUnit {
-		if u != Demo {
+		switch {
+		case u == Demo:
+		case p.Role != "":
+			return Peer{}, fmt.Errorf("reading the certificate of %q: it gives two roles, %q and %q (hint: docs/pki.md)", s.CommonName, p.Role, u)
+		default:
 			p.Role = Role(u)
 		}
 	}
