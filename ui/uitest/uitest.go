@@ -213,3 +213,27 @@ func (m *maker) trouble() {
 	st.Ready, st.Problems = false, []api.Problem{{Code: "locked", Text: "staff have locked this station", Hint: "staff unlock it"}}
 	m.add("closed", st, ui.Local{})
 }
+
+// Recorder is a [ui.Speaker] that remembers what it was asked to say.
+type Recorder struct {
+	Said   []string
+	Tones  []ui.Tone
+	Hushed int
+}
+
+// Say remembers a text.
+func (r *Recorder) Say(_, text string) { r.Said = append(r.Said, text) }
+
+// Hush counts.
+func (r *Recorder) Hush() { r.Hushed++ }
+
+// Sound remembers a tone.
+func (r *Recorder) Sound(t ui.Tone) { r.Tones = append(r.Tones, t) }
+
+// Last is what was said last.
+func (r *Recorder) Last() string {
+	if len(r.Said) == 0 {
+		return ""
+	}
+	return r.Said[len(r.Said)-1]
+}

@@ -7,8 +7,6 @@ import (
 	"runtime/debug"
 
 	"github.com/alecthomas/kong"
-
-	"loket/ui"
 )
 
 type cli struct {
@@ -21,13 +19,12 @@ type cli struct {
 }
 
 type runCmd struct {
-	Socket     string  `help:"Where kioskd listens." default:"/run/loket/kioskd.sock" env:"LOKET_SOCKET" placeholder:"FILE"`
-	Windowed   bool    `help:"A window instead of the whole screen."`
-	Size       string  `help:"Of the window." default:"1280x800" placeholder:"WxH"`
-	PxPerMM    float64 `name:"px-per-mm" help:"Pixels on a millimetre of the screen; 0 asks the screen."`
-	Player     string  `help:"The program that plays a WAV from its standard input; none to be silent." default:"aplay -q -" placeholder:"COMMAND"`
-	Headset    bool    `help:"Sound goes into a headset: personal data is spoken too."`
-	WarnFrames bool    `help:"Log frames that take longer than 33 ms." hidden:""`
+	Socket   string  `help:"Where kioskd listens." default:"/run/loket/kioskd.sock" env:"LOKET_SOCKET" placeholder:"FILE"`
+	Windowed bool    `help:"A window instead of the whole screen."`
+	Size     string  `help:"Of the window." default:"1280x800" placeholder:"WxH"`
+	PxPerMM  float64 `name:"px-per-mm" help:"Pixels on a millimetre of the screen; 0 asks the screen."`
+	Player   string  `help:"The program that plays a WAV from its standard input; none to be silent." default:"aplay -q -" placeholder:"COMMAND"`
+	Headset  bool    `help:"Sound goes into a headset: personal data is spoken too."`
 }
 
 type screensCmd struct {
@@ -44,30 +41,6 @@ func main() {
 		fmt.Fprintln(os.Stderr, "kiosk-ui:", err)
 		os.Exit(1)
 	}
-}
-
-// prepare reads theme, words and fonts.
-func (c *cli) prepare() (*ui.UI, error) {
-	var data []byte
-	if c.Theme != "" {
-		var err error
-		if data, err = os.ReadFile(c.Theme); err != nil {
-			return nil, fmt.Errorf("reading the theme: %w", err)
-		}
-	}
-	theme, err := ui.LoadTheme(data)
-	if err != nil {
-		return nil, err
-	}
-	words, err := ui.NewWords()
-	if err != nil {
-		return nil, err
-	}
-	faces, err := ui.LoadFonts(append(c.Fonts, ui.FontFolders()...)...)
-	if err != nil {
-		return nil, err
-	}
-	return ui.New(theme, words, faces), nil
 }
 
 func version() string {
