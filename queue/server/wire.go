@@ -140,7 +140,9 @@ func badBody(detail string) error {
 // text reports a text that is missing or too long, or that would change how what stands around it is shown: control characters,
 // and those that override the direction of writing or embed another (UAX #9, section 2); its marks stay, names can need them.
 func text(name, value string, most int) error {
-	if strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 }) {
+	if strings.ContainsFunc(value, func(r rune) bool {
+		return unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	}) {
 		return invalid(name + " holds a control character")
 	}
 	return length(name, value, most)

@@ -21,10 +21,10 @@ type cli struct {
 	Socket string `help:"The daemon's UNIX socket." default:"/run/loket/kioskd.sock" env:"LOKET_SOCKET" placeholder:"FILE"`
 	JSON   bool   `name:"json" help:"Print JSON for scripts."`
 
-	Status  statusCmd  `cmd:"" help:"Show what the station does and what keeps it from working."`
-	Devices devicesCmd `cmd:"" help:"Show every device with its state and, where something is wrong, the next step."`
+	Status   statusCmd   `cmd:"" help:"Show what the station does and what keeps it from working."`
+	Devices  devicesCmd  `cmd:"" help:"Show every device with its state and, where something is wrong, the next step."`
 	SelfTest selfTestCmd `cmd:"" help:"Have one device, or every device, test itself. Exits 1 where one fails."`
-	Session struct {
+	Session  struct {
 		Start  startCmd  `cmd:"" help:"Start a session for a ticket, or for whoever is next."`
 		Show   showCmd   `cmd:"" help:"Show the session in progress."`
 		Cancel cancelCmd `cmd:"" help:"Cancel the session in progress. Its captures are wiped."`
