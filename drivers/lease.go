@@ -83,7 +83,6 @@ func (l *Lease) Release(err error) {
 	if Verdict(err) != "" {
 		r.drop(e)
 		r.failed(e, err)
-		r.look()
 		return
 	}
 	if err == nil {

@@ -77,6 +77,7 @@ type entry struct {
 	device  Device             // open
 	lease   *Lease
 	heir    *Lease // gets the device when it is open again
+	tap     *tap   // what its transfers go through; nil for nothing
 	ladder  ladder
 }
 
@@ -198,26 +199,30 @@ func (r *Registry) open(ctx context.Context, e *entry, now time.Time) {
 	}
 	attempt, cancel := context.WithTimeout(ctx, openLimit)
 	e.busy, e.cancel = true, cancel
-	at, bus, id, driver := e.at, r.Buses[e.at.bus], e.status.Identity, e.driver
+	at, bus, id, driver, tap := e.at, r.Buses[e.at.bus], e.status.Identity, e.driver, e.tap
 	r.work.Go(func() {
 		defer cancel()
-		device, err := openWith(attempt, bus, id, at.port, driver, rung)
-		r.opened(ctx, e, at, device, err)
+		device, err := openWith(attempt, bus, id, at.port, driver, rung, tap)
+		r.opened(ctx, e, at, tap, device, err)
 	})
 }
 
 // opened takes the result of an opening. One that the device did not wait for is closed.
-func (r *Registry) opened(ctx context.Context, e *entry, at place, device Device, err error) {
+func (r *Registry) opened(ctx context.Context, e *entry, at place, tap *tap, device Device, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer r.kick()
-	if stale := !e.present || e.at != at || ctx.Err() != nil; stale {
+	untapped := e.tap != nil && e.tap != tap // since the opening began
+	if stale := !e.present || e.at != at || ctx.Err() != nil || untapped; stale {
 		if device != nil {
 			r.mu.Unlock()
 			_ = device.Close()
 			r.mu.Lock()
 		}
 		e.busy, e.cancel = false, nil
+		if untapped {
+			e.ladder.next = r.now()
+		}
 		return
 	}
 	e.busy, e.cancel = false, nil
@@ -249,6 +254,9 @@ func (r *Registry) failed(e *entry, err error) {
 		e.status.Owner = busy.Holder
 	}
 	r.set(e, StateFaulted, err)
+	if errors.Is(err, ErrUnplugged) {
+		r.look()
+	}
 }
 
 // drop ends the lease of an entry and closes its device, which may take a while. The mutex is held.

@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	relistAfter   = 100 * time.Millisecond // a list that failed
+	relistAfter   = 100 * time.Millisecond // a list that failed, or while a device is expected back
+	expectedBack  = time.Minute            // a device that was unplugged
 	forgetUnnamed = 10 * time.Minute       // an unplugged device without serial number
 	forgetNamed   = 24 * time.Hour         // one with
 )
@@ -44,7 +45,9 @@ func (r *Registry) watch(ctx context.Context, bus int) {
 			return
 		case err == nil:
 			failed = 0
-			r.listed(bus, infos)
+			if r.listed(bus, infos) {
+				wait = min(wait, relistAfter)
+			}
 		default:
 			if failed++; failed == 1 {
 				wait = min(wait, relistAfter)
@@ -65,8 +68,8 @@ func (r *Registry) watch(ctx context.Context, bus int) {
 	}
 }
 
-// listed takes what a bus lists now, and what follows from that for every device.
-func (r *Registry) listed(bus int, infos []usb.Info) {
+// listed takes what a bus lists now, and what follows from that for every device. It reports whether one is expected back.
+func (r *Registry) listed(bus int, infos []usb.Info) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lists[bus] = infos
@@ -82,6 +85,12 @@ func (r *Registry) listed(bus int, infos []usb.Info) {
 	}
 	r.forget(now)
 	r.kick()
+	for _, e := range r.entries {
+		if !e.present && now.Sub(e.gone) < expectedBack {
+			return true
+		}
+	}
+	return false
 }
 
 // sightings gives what all buses list, by identity and in the order of the buses.
