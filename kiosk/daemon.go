@@ -68,6 +68,7 @@ type Daemon struct {
 	starting   bool // a ticket is being asked for
 	testing    int  // devices that test themselves
 	lastEnd    *api.End
+	lastScan   *api.Scan
 	sequence   uint64
 	changed    chan struct{}
 	reconciled bool // the queue has been told of everything, and holds no ticket for a session that is not
@@ -105,6 +106,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.watch,
 		d.show,
 		d.obey,
+		d.codes,
 		d.metrics,
 		d.watchdog,
 	} {

@@ -77,7 +77,12 @@ func (d *Daemon) device(identity string) (drivers.Status, bool) {
 // testDevice opens a device again where that is needed, and has it test itself.
 func (d *Daemon) testDevice(ctx context.Context, s drivers.Status) ([]drivers.Test, error) {
 	d.registry.Revive(s.Identity)
-	lease, err := d.registry.LeaseDevice(ctx, s.Identity, "self-test")
+	const owner = "self-test"
+	lease, err := d.registry.LeaseDevice(ctx, s.Identity, owner)
+	var held *drivers.HeldError
+	if errors.As(err, &held) && held.Owner == codeOwner { // which waits for nobody in particular
+		lease, err = d.registry.TakeOver(ctx, s.Identity, held.Token, owner)
+	}
 	if err != nil {
 		return nil, err
 	}

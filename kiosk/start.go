@@ -77,7 +77,7 @@ func (d *Daemon) ticket(ctx context.Context, s api.Start) (station.Ticket, sessi
 
 // distrust asks for a reconciliation where an answer of the queue may have been lost.
 func (d *Daemon) distrust(err error) {
-	if err == nil || errors.Is(err, station.ErrNobody) || station.Refused(err) {
+	if err == nil || errors.Is(err, station.ErrNobody) || station.Refused(err) || station.RefusedAs(err, station.ProblemEntryPaused) {
 		return
 	}
 	d.mu.Lock()
@@ -91,6 +91,8 @@ func refused(err error) error {
 	switch {
 	case errors.Is(err, station.ErrNobody):
 		return &api.Error{Code: "queue-empty", Text: "nobody waits in the queue", Hint: "check somebody in, or look at the console"}
+	case station.RefusedAs(err, station.ProblemEntryPaused):
+		return &api.Error{Code: "entry-paused", Text: err.Error()}
 	case station.Refused(err):
 		return &api.Error{Code: "queue-refused", Text: err.Error()}
 	}

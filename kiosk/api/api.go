@@ -42,6 +42,7 @@ type Status struct {
 	Deadline  *time.Time       `json:"deadline,omitempty"`
 	Guidance  *Guidance        `json:"guidance,omitempty"`
 	LastEnd   *End             `json:"last_end,omitempty"`
+	LastScan  *Scan            `json:"last_scan,omitempty"`
 	Devices   []Device         `json:"devices"`
 	Outbox    OutboxSummary    `json:"outbox"`
 	QueueLink bool             `json:"queue_link"` // the line to the centre's queue is up
@@ -75,6 +76,12 @@ type End struct {
 	End     string    `json:"end"`
 	Record  string    `json:"record,omitempty"`
 	At      time.Time `json:"at"`
+}
+
+// Scan is what came of the code that was shown last. It holds nothing of the code.
+type Scan struct {
+	At      time.Time `json:"at"`
+	Refused *Error    `json:"refused,omitempty"` // why it started no session; nil where it did
 }
 
 // Device is one capture device of the station.

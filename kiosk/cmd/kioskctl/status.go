@@ -43,6 +43,9 @@ func (c *call) status(st api.Status) {
 	if e := st.LastEnd; e != nil {
 		fmt.Fprintf(c.out, "last      %s, %s at %s\n", e.Session, e.End, e.At.Local().Format(time.TimeOnly))
 	}
+	if s := st.LastScan; s != nil && s.Refused != nil {
+		fmt.Fprintf(c.out, "code      at %s: %v\n", s.At.Local().Format(time.TimeOnly), s.Refused)
+	}
 	fmt.Fprintf(c.out, "outbox    %d to send, %d refused\n", st.Outbox.Pending, st.Outbox.Refused)
 	fmt.Fprintf(c.out, "queue     %s\n", map[bool]string{true: "connected", false: "not connected"}[st.QueueLink])
 	c.devices(st.Devices)
