@@ -132,7 +132,7 @@ func later(a, b time.Time) time.Time {
 var errDark = errors.New("the port's power was switched off and on")
 
 // openWith opens a device of a bus after the cure of a rung. A cure that bus, hub or device don't have is passed over.
-func openWith(ctx context.Context, bus usb.Bus, id usb.Identity, port string, driver Driver, rung Rung) (Device, error) {
+func openWith(ctx context.Context, bus usb.Bus, id usb.Identity, port string, driver Driver, rung Rung, tap *tap) (Device, error) {
 	if p, ok := bus.(usb.PortPower); ok && rung == RungPower {
 		if err := p.CyclePower(ctx, port); err == nil {
 			return nil, errDark
@@ -142,6 +142,7 @@ func openWith(ctx context.Context, bus usb.Bus, id usb.Identity, port string, dr
 	if err != nil {
 		return nil, err
 	}
+	raw = tap.on(raw)
 	if err := cure(ctx, raw, rung); err != nil {
 		_ = raw.Close()
 		return nil, err
