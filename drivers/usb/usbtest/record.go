@@ -14,13 +14,12 @@ import (
 // InClear, as [RecordOptions].Clear, keeps every payload as it is: for devices that carry nobody's data.
 const InClear = math.MaxInt
 
-// RecordOptions makes a [Recorder].
+// RecordOptions makes a [Recorder]. The zero value hides every payload but for its length, which is right for whatever reads
+// codes or documents, takes signatures or prints: what is short or regular could be guessed from its digest.
 type RecordOptions struct {
-	// Clear is how many bytes a message may have to stand in the recording as it is, zeros at its end not counted. What is
-	// longer stands there by length and digest, below 32 bytes by length alone. Zero hides every payload, which is right for
-	// whatever reads codes or documents, takes signatures or prints.
-	Clear int
-	Limit int64 // characters after which the recording ends; no limit where zero
+	Clear  int   // bytes up to which a message stands in the recording as it is
+	Digest bool  // what is longer stands there by length and digest; below 32 bytes by length alone
+	Limit  int64 // characters after which the recording ends; no limit where zero
 }
 
 // Recorder writes the traffic with one device as text, in the form that [ReadRecording] reads. It changes nothing of that
@@ -176,24 +175,18 @@ func (r *Recorder) show(t Transfer, b []byte, packet int) Payload {
 		return Payload{}
 	}
 	p := inClear(b)
-	hidden := r.hiding[t.Endpoint] || effective(b) > r.o.Clear
-	if hidden {
+	hidden := r.hiding[t.Endpoint] || len(b) > r.o.Clear
+	switch {
+	case hidden && r.o.Digest:
 		p = hide(b)
+	case hidden:
+		p = Payload{Size: len(b)}
 	}
 	if t.Kind == InTransfer || t.Kind == OutTransfer {
 		goes := packet > 0 && len(b) == t.Length && len(b)%packet == 0
 		r.hiding[t.Endpoint] = hidden && goes
 	}
 	return p
-}
-
-// effective counts the bytes before the zeros at the end, one for zeros alone.
-func effective(b []byte) int {
-	n := len(b)
-	for n > 1 && b[n-1] == 0 {
-		n--
-	}
-	return n
 }
 
 func outcomeOf(err error) Outcome {
