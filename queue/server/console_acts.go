@@ -237,7 +237,7 @@ func (c *Console) send(ctx context.Context, name string, order station.Command, 
 		return nil
 	}
 	return c.Store.Ordered(ctx, store.Event{Ticket: ticket.ID, Attempt: ticket.Attempt, Station: name, Session: order.Session(),
-		Author: order.Author, Detail: words(order)})
+		Author: order.Author, Request: order.ID, Detail: words(order)})
 }
 
 // notCalled says who was quicker, where someone was.

@@ -119,11 +119,15 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
-func newCentre(t testing.TB) *centre {
+func newCentre(t testing.TB) *centre { return newCentreWith(t, store.Options{}, nil) }
+
+// newCentreWith has a listener for browsers too where one is given.
+func newCentreWith(t testing.TB, o store.Options, browsers net.Listener) *centre {
 	t.Helper()
 	c := &centre{t: t, authority: newAuthority(t), log: &lockedBuffer{}}
 	feed := &Feed{}
-	st, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "queue.db"), store.Options{Watch: feed.Event})
+	o.Watch = feed.Event
+	st, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "queue.db"), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +138,9 @@ func newCentre(t testing.TB) *centre {
 	c.url = "https://" + listener.Addr().String()
 	c.server = &Server{Store: st, Feed: feed, Identity: c.authority.issue("queue", "Centre", "queue"), Version: "test",
 		Log: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	if browsers != nil {
+		c.server.Console = &Console{Listener: browsers, Certificate: c.server.Identity.Certificate}
+	}
 	c.server.Collectors()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -496,6 +503,12 @@ func schemas(t *testing.T) func(name string) *jsonschema.Schema {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return schemasOf(t, data)
+}
+
+// schemasOf gives the schemas of an OpenAPI description.
+func schemasOf(t *testing.T, data []byte) func(name string) *jsonschema.Schema {
+	t.Helper()
 	var doc any
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		t.Fatal(err)

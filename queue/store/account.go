@@ -324,11 +324,11 @@ func mayUndo(last db.Event, author string, now time.Time) error {
 	return nil
 }
 
-// Ordered keeps that a station carried out what staff ordered for a ticket, once however often it is told.
+// Ordered keeps that a station carried out what staff ordered for a ticket, once for each request of an author.
 func (s *Store) Ordered(ctx context.Context, e Event) error {
 	e.Kind = KindOrdered
 	err := s.change(ctx, func(ctx context.Context, tx *tx) error {
-		known, err := tx.OrderKnown(ctx, db.OrderKnownParams{Ticket: e.Ticket, Author: e.Author, Detail: e.Detail})
+		known, err := tx.OrderKnown(ctx, db.OrderKnownParams{Ticket: e.Ticket, Author: e.Author, Request: e.Request})
 		if err != nil || known {
 			return err
 		}

@@ -28,7 +28,7 @@ type tx struct {
 func (t *tx) happened(ctx context.Context, e Event) error {
 	sequence, err := t.InsertEvent(ctx, db.InsertEventParams{
 		At: e.At.UnixMilli(), Kind: e.Kind, Ticket: e.Ticket, Attempt: int64(e.Attempt), Station: e.Station,
-		Session: e.Session, Record: e.Record, Author: e.Author, Detail: e.Detail, Was: string(e.Was),
+		Session: e.Session, Record: e.Record, Author: e.Author, Detail: e.Detail, Was: string(e.Was), Request: e.Request,
 	})
 	if err != nil {
 		return fmt.Errorf("writing an event: %w", err)

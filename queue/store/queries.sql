@@ -74,8 +74,8 @@ SELECT ticket, attempt FROM calls WHERE station = ? AND request = ?;
 INSERT INTO calls (station, request, ticket, attempt) VALUES (?, ?, ?, ?);
 
 -- name: InsertEvent :one
-INSERT INTO events (at, kind, ticket, attempt, station, session, record, author, detail, was)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING sequence;
+INSERT INTO events (at, kind, ticket, attempt, station, session, record, author, detail, was, request)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING sequence;
 
 -- name: FactKnown :one
 SELECT EXISTS (SELECT 1 FROM events WHERE kind = ? AND record = ? AND station = ? AND detail = ?
@@ -181,4 +181,4 @@ DELETE FROM logins WHERE created < ? OR seen < ?;
 SELECT * FROM events WHERE ticket = ? ORDER BY sequence DESC LIMIT 1;
 
 -- name: OrderKnown :one
-SELECT EXISTS (SELECT 1 FROM events WHERE kind = 'ordered' AND ticket = ? AND author = ? AND detail = ?);
+SELECT EXISTS (SELECT 1 FROM events WHERE kind = 'ordered' AND ticket = ? AND author = ? AND request = ?);

@@ -57,6 +57,7 @@ type Event struct {
 	Author   string
 	Detail   string
 	Was      queue.State // with a decision: what the ticket was before
+	Request  string      // with an order: its id
 }
 
 // Kinds of events that are no report, decision or fact.

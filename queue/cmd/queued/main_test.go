@@ -166,3 +166,36 @@ func TestTheExampleIsAGoodConfiguration(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAccountsAreKeptFromTheCommandLine(t *testing.T) {
+	_, config := pki(t)
+	config += "database: " + filepath.Join(t.TempDir(), "queue.db") + "\n"
+	run := func(input string, args ...string) (string, error) {
+		t.Helper()
+		cmd := command(t, config)
+		cmd.Args = append(cmd.Args, args...)
+		cmd.Stdin = strings.NewReader(input)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	id, err := run("four words that differ\n", "account", "add", "someone", "attendant", "municipal-clerk@municipality")
+	if err != nil || !strings.HasPrefix(id, "ac_") {
+		t.Fatalf("%v: %s", err, id)
+	}
+	if out, err := run("four other words now\n", "account", "password", "someone"); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err := run("", "account", "disable", "someone"); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	want := strings.TrimSpace(id) + "\tsomeone\tdisabled\tattendant@centre municipal-clerk@municipality\n"
+	if out, err := run("", "account", "list"); err != nil || out != want {
+		t.Errorf("%v: %q", err, out)
+	}
+	for name, x := range map[string]struct{ input, role, says string }{
+		"no password": {"", "attendant", "hint"}, "short": {"short\n", "attendant", "12"}, "no role": {"four words that differ\n", "king", "hint"}} {
+		if out, err := run(x.input, "account", "add", "other", x.role); err == nil || !strings.Contains(out, x.says) {
+			t.Errorf("%s: %v: %s", name, err, out)
+		}
+	}
+}

@@ -59,6 +59,7 @@ type Event struct {
 	Author   string
 	Detail   string
 	Was      string
+	Request  string
 }
 
 type Login struct {

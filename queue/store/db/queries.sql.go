@@ -263,7 +263,7 @@ func (q *Queries) Entry(ctx context.Context, station string) (Entry, error) {
 }
 
 const eventsAfter = `-- name: EventsAfter :many
-SELECT sequence, at, kind, ticket, attempt, station, session, record, author, detail, was FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?
+SELECT sequence, at, kind, ticket, attempt, station, session, record, author, detail, was, request FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?
 `
 
 type EventsAfterParams struct {
@@ -292,6 +292,7 @@ func (q *Queries) EventsAfter(ctx context.Context, arg EventsAfterParams) ([]Eve
 			&i.Author,
 			&i.Detail,
 			&i.Was,
+			&i.Request,
 		); err != nil {
 			return nil, err
 		}
@@ -307,7 +308,7 @@ func (q *Queries) EventsAfter(ctx context.Context, arg EventsAfterParams) ([]Eve
 }
 
 const eventsOfTicket = `-- name: EventsOfTicket :many
-SELECT sequence, at, kind, ticket, attempt, station, session, record, author, detail, was FROM events WHERE ticket = ? ORDER BY sequence
+SELECT sequence, at, kind, ticket, attempt, station, session, record, author, detail, was, request FROM events WHERE ticket = ? ORDER BY sequence
 `
 
 func (q *Queries) EventsOfTicket(ctx context.Context, ticket string) ([]Event, error) {
@@ -331,6 +332,7 @@ func (q *Queries) EventsOfTicket(ctx context.Context, ticket string) ([]Event, e
 			&i.Author,
 			&i.Detail,
 			&i.Was,
+			&i.Request,
 		); err != nil {
 			return nil, err
 		}
@@ -445,8 +447,8 @@ func (q *Queries) InsertClash(ctx context.Context, arg InsertClashParams) (int64
 }
 
 const insertEvent = `-- name: InsertEvent :one
-INSERT INTO events (at, kind, ticket, attempt, station, session, record, author, detail, was)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING sequence
+INSERT INTO events (at, kind, ticket, attempt, station, session, record, author, detail, was, request)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING sequence
 `
 
 type InsertEventParams struct {
@@ -460,6 +462,7 @@ type InsertEventParams struct {
 	Author  string
 	Detail  string
 	Was     string
+	Request string
 }
 
 func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) (int64, error) {
@@ -474,6 +477,7 @@ func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) (int64
 		arg.Author,
 		arg.Detail,
 		arg.Was,
+		arg.Request,
 	)
 	var sequence int64
 	err := row.Scan(&sequence)
@@ -630,7 +634,7 @@ func (q *Queries) InsertVisit(ctx context.Context, arg InsertVisitParams) error 
 }
 
 const lastEventOf = `-- name: LastEventOf :one
-SELECT sequence, at, kind, ticket, attempt, station, session, record, author, detail, was FROM events WHERE ticket = ? ORDER BY sequence DESC LIMIT 1
+SELECT sequence, at, kind, ticket, attempt, station, session, record, author, detail, was, request FROM events WHERE ticket = ? ORDER BY sequence DESC LIMIT 1
 `
 
 func (q *Queries) LastEventOf(ctx context.Context, ticket string) (Event, error) {
@@ -648,6 +652,7 @@ func (q *Queries) LastEventOf(ctx context.Context, ticket string) (Event, error)
 		&i.Author,
 		&i.Detail,
 		&i.Was,
+		&i.Request,
 	)
 	return i, err
 }
@@ -913,17 +918,17 @@ func (q *Queries) OpenTickets(ctx context.Context) ([]OpenTicketsRow, error) {
 }
 
 const orderKnown = `-- name: OrderKnown :one
-SELECT EXISTS (SELECT 1 FROM events WHERE kind = 'ordered' AND ticket = ? AND author = ? AND detail = ?)
+SELECT EXISTS (SELECT 1 FROM events WHERE kind = 'ordered' AND ticket = ? AND author = ? AND request = ?)
 `
 
 type OrderKnownParams struct {
-	Ticket string
-	Author string
-	Detail string
+	Ticket  string
+	Author  string
+	Request string
 }
 
 func (q *Queries) OrderKnown(ctx context.Context, arg OrderKnownParams) (bool, error) {
-	row := q.queryRow(ctx, q.orderKnownStmt, orderKnown, arg.Ticket, arg.Author, arg.Detail)
+	row := q.queryRow(ctx, q.orderKnownStmt, orderKnown, arg.Ticket, arg.Author, arg.Request)
 	var exists bool
 	err := row.Scan(&exists)
 	return exists, err

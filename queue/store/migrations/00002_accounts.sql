@@ -31,8 +31,11 @@ CREATE INDEX logins_previous ON logins (previous) WHERE previous <> '';
 
 -- The state before a decision, for whoever takes it back.
 ALTER TABLE events ADD COLUMN was TEXT NOT NULL DEFAULT '';
+-- The id of an order to a station, which is kept once however often it is repeated.
+ALTER TABLE events ADD COLUMN request TEXT NOT NULL DEFAULT '';
 
 -- +goose Down
+ALTER TABLE events DROP COLUMN request;
 ALTER TABLE events DROP COLUMN was;
 DROP TABLE logins;
 DROP TABLE memberships;
