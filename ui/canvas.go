@@ -225,25 +225,30 @@ func (c *canvas) button(b box, a Action, k kind) {
 	c.ui.target(c.page.ID, a, r)
 	click := c.ui.clickable(c.page.ID, a)
 	defer op.Offset(r.Min).Push(c.Ops).Pop()
-	gtx := c.Context
-	if a.Disabled {
-		gtx = gtx.Disabled()
-	}
 	focused := !a.Disabled && c.Focused(click)
 	if focused {
 		c.ui.focused = a.Label
 	}
-	gtx.Constraints = layout.Exact(r.Size())
-	click.Layout(gtx, func(layout.Context) layout.Dimensions {
+	draw := func(layout.Context) layout.Dimensions {
 		semantic.Button.Add(c.Ops)
 		semantic.LabelOp(a.Label).Add(c.Ops)
 		semantic.SelectedOp(a.On).Add(c.Ops)
+		semantic.EnabledOp(!a.Disabled).Add(c.Ops)
 		inner := *c
 		inner.rtl = false // the box stands already; only its inside is mirrored, by face
 		inner.w = b.w
 		inner.face(box{0, 0, b.w, b.h}, a, k, c.rtl, click.Pressed())
 		return layout.Dimensions{Size: r.Size()}
-	})
+	}
+	gtx := c.Context
+	gtx.Constraints = layout.Exact(r.Size())
+	if a.Disabled { // takes no input, and stays in the tree
+		area := clip.Rect{Max: r.Size()}.Push(c.Ops)
+		draw(gtx)
+		area.Pop()
+	} else {
+		click.Layout(gtx, draw)
+	}
 	if focused {
 		ring := image.Rectangle{Max: r.Size()}.Inset(-c.px(c.ui.Theme.Space.Ring) - 1)
 		c.stroke(clip.UniformRRect(ring, c.px(c.ui.Theme.Space.Radius+4)).Path(c.Ops), c.colour.Focus, float32(c.px(c.ui.Theme.Space.Ring)))

@@ -91,7 +91,7 @@ func (u *UI) Update(gtx layout.Context, st *api.Status) Page {
 func (u *UI) press(gtx layout.Context, p Page) bool {
 	acted := false
 	for _, a := range p.actions() {
-		if u.clickable(p.ID, a).Clicked(gtx) && !a.Disabled && !acted {
+		if !a.Disabled && u.clickable(p.ID, a).Clicked(gtx) && !acted {
 			u.do(a)
 			acted = true
 		}

@@ -115,3 +115,6 @@ func (t *texts) list(words []string) string {
 	}
 	return t.say("and", map[string]any{"First": first, "Last": words[len(words)-1]})
 }
+
+// Say gives a message without fields in a language; its id where there is none.
+func (w *Words) Say(language, id string) string { return w.in(language).say(id, nil) }
