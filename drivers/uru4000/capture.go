@@ -128,7 +128,7 @@ func (r *reader) key(ctx context.Context, number byte) (uint32, error) {
 
 // sighting is a report, a silence, or why no more reports will come.
 type sighting struct {
-	report uint16 // 0: nothing came for a while
+	report uint16 // 0: nothing came, for a while or because the transfer was taken back
 	err    error
 }
 
@@ -172,6 +172,9 @@ func (r *reader) hear(ctx context.Context) sighting {
 			return sighting{}
 		}
 		return sighting{err: fmt.Errorf("reading reports: %w", err)}
+	}
+	if n == 0 {
+		return sighting{} // taken back by somebody else
 	}
 	report, err := decodeReport(b[:n])
 	return sighting{report: report, err: err}
