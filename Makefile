@@ -78,6 +78,14 @@ test-kernel: go ## the kernel's bus on Debian's stock kernel with simulated and 
 	.ci/guest build/guest/libusb.test -test.v -test.run Kernel
 	GUEST_QEMU='-device qemu-xhci -audiodev none,id=a -device usb-audio,audiodev=a' .ci/guest build/guest/libusb.test -test.v -test.run Foreign
 
+.PHONY: bench-usb
+bench-usb: go ## USB/IP, and the bridge over the kernel in a virtual machine, each beside a bare copy (needs qemu, gcc)
+	@.ci/need qemu-system-x86 seabios ipxe-qemu kmod cpio busybox-static $(CC_PACKAGES)
+	go test -run '^$$' -bench 'Bulk(In|Out)$$' $(BENCHFLAGS) ./drivers/usb/usbip
+	@mkdir -p build/guest
+	CGO_ENABLED=1 go test -c -o build/guest/libusb.test ./drivers/usb/libusb
+	.ci/guest build/guest/libusb.test -test.run '^$$' -test.bench Kernel -test.benchtime 200x
+
 .PHONY: test-recorded
 test-recorded: house ## recorded devices through an unmodified kioskd, from ticket to receipt (needs gcc, umockdev and LOKET_FIXTURES)
 	@.ci/need umockdev $(CC_PACKAGES)

@@ -29,7 +29,7 @@ import (
 const vhci = "/sys/devices/platform/vhci_hcd.0"
 
 // needKernel skips where the kernel takes in no devices from us.
-func needKernel(t *testing.T) {
+func needKernel(t testing.TB) {
 	t.Helper()
 	f, err := os.OpenFile(vhci+"/attach", os.O_WRONLY, 0)
 	if err != nil {
@@ -39,7 +39,7 @@ func needKernel(t *testing.T) {
 }
 
 // plug makes the kernel enumerate a gadget and returns when it has.
-func plug(t *testing.T, address string) {
+func plug(t testing.TB, address string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
@@ -82,7 +82,7 @@ func configured() int {
 }
 
 // unplugged waits until the kernel has nothing left of the device, and its port is free.
-func unplugged(t *testing.T) {
+func unplugged(t testing.TB) {
 	t.Helper()
 	until(t, "the kernel has seen the unplugging", func() bool {
 		status, _ := os.ReadFile(vhci + "/status")
@@ -91,7 +91,7 @@ func unplugged(t *testing.T) {
 	})
 }
 
-func until(t *testing.T, what string, done func() bool) {
+func until(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -101,7 +101,7 @@ func until(t *testing.T, what string, done func() bool) {
 }
 
 // attach serves a gadget and plugs it into the kernel. in plugs it in again, out unplugs it; the end of the test does too.
-func attach(t *testing.T, g usb.Gadget) (in, out func()) {
+func attach(t testing.TB, g usb.Gadget) (in, out func()) {
 	t.Helper()
 	needKernel(t)
 	server := usbip.NewServer(nil)
