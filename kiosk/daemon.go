@@ -10,6 +10,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -42,6 +43,9 @@ type Daemon struct {
 	Log     *slog.Logger
 	Version string
 	Now     func() time.Time // time.Now where nil
+	// Recorder begins a recording of USB traffic on w: messages of up to clear bytes as they are, longer ones by length and,
+	// if digest says so, digest, and no more than limit characters. Nil where the program is built without.
+	Recorder func(w io.Writer, clear int, digest bool, limit int64) Recording
 
 	log      *slog.Logger
 	identity *identity.Identity
@@ -68,6 +72,7 @@ type Daemon struct {
 	starting   bool // a ticket is being asked for
 	testing    int  // devices that test themselves
 	lastEnd    *api.End
+	recordings map[string]Recording // of USB traffic, by the device's identity
 	lastScan   *api.Scan
 	sequence   uint64
 	changed    chan struct{}

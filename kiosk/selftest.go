@@ -51,7 +51,7 @@ func (d *Daemon) beginTest() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.cur != nil || d.starting {
-		return &api.Error{Code: "busy", Text: "a session is in progress here", Hint: "test the devices when it has ended; kioskctl session show tells where it stands"}
+		return &api.Error{Code: "busy", Text: "a session is in progress here", Hint: "try again when it has ended; kioskctl session show tells where it stands"}
 	}
 	d.testing++
 	d.touch()

@@ -24,16 +24,19 @@ import (
 
 // Status returns the present status and a channel that is closed at the next change.
 func (d *Daemon) Status() (api.Status, <-chan struct{}) {
+	d.mu.Lock()
+	sequence, changed := d.sequence, d.changed // from before the look at devices: what changes meanwhile is told again
+	d.mu.Unlock()
 	st := api.Status{
 		Station: d.identity.Name, Centre: d.identity.Centre, Demo: d.identity.Demo, Version: d.Version, Started: d.started,
 		Devices: d.devices(), Outbox: d.outboxSummary(), QueueLink: d.connected(), Problems: d.problems(),
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	st.Sequence, st.LastEnd, st.LastScan = d.sequence, d.lastEnd, d.lastScan
+	st.Sequence, st.LastEnd, st.LastScan = sequence, d.lastEnd, d.lastScan
 	st.Ready = len(st.Problems) == 0 && d.cur == nil && !d.starting && d.testing == 0
 	if d.cur == nil {
-		return st, d.changed
+		return st, changed
 	}
 	s := d.cur.session
 	st.Session, st.Number, st.Guidance = &s, d.cur.ticket.Number, d.cur.guidance
@@ -43,7 +46,7 @@ func (d *Daemon) Status() (api.Status, <-chan struct{}) {
 	if deadline, ok := s.Deadline(d.cur.active); ok {
 		st.Deadline = &deadline.End
 	}
-	return st, d.changed
+	return st, changed
 }
 
 func (d *Daemon) devices() []api.Device {
@@ -123,6 +126,8 @@ func (d *Daemon) Do(ctx context.Context, as []api.Role, c api.Command) (api.Repl
 		return result(d.outbox.List())
 	case c.SelfTest != nil:
 		return d.selfTest(ctx, c.SelfTest.Device)
+	case c.StopRecording != nil:
+		err = d.stopRecording(c.StopRecording.Device)
 	case c.Trace != nil:
 		return d.trace(ctx, c.Trace.ID)
 	default:

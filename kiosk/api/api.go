@@ -9,6 +9,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"time"
 
 	"loket/kiosk/biometric"
@@ -146,6 +147,8 @@ type Command struct {
 	Outbox   *OutboxQuery   `json:"outbox,omitempty"`
 	Trace    *TraceQuery    `json:"trace,omitempty"`
 	SelfTest *SelfTestQuery `json:"self_test,omitempty"`
+	// StopRecording ends the recording of a device's USB traffic; whoever reads it gets its end.
+	StopRecording *RecordQuery `json:"stop_recording,omitempty"`
 }
 
 // OutboxQuery asks for the sealed records that the station keeps; Retry tries to send the pending ones now,
@@ -158,6 +161,12 @@ type OutboxQuery struct {
 // SelfTestQuery has a device test itself, and is answered with a [SelfTest]. A device that was given up is tried again.
 type SelfTestQuery struct {
 	Device string `json:"device"` // its identity, as in the status
+}
+
+// RecordQuery asks for a recording of a device's USB traffic.
+type RecordQuery struct {
+	Device string        `json:"device"`        // its identity
+	For    time.Duration `json:"for,omitempty"` // how long at the most; ten minutes where zero
 }
 
 // TraceQuery asks for the chain that an id belongs to: of a ticket, a session or a record.
@@ -188,6 +197,9 @@ type Backend interface {
 	Do(ctx context.Context, as []Role, c Command) (Reply, error)
 	// Frames calls fn with preview frames, newest first and dropping what fn is too slow for, until ctx ends or fn fails.
 	Frames(ctx context.Context, fn func(Frame) error) error
+	// RecordUSB opens a device anew and writes what runs over it to w as text, until it is stopped, ctx ends or a bound is
+	// reached. An error without any text is a refusal.
+	RecordUSB(ctx context.Context, q RecordQuery, w io.Writer) error
 }
 
 // Error is a refusal that says what to do next.

@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"loket/kiosk/api"
 	"loket/kiosk/biometric"
@@ -43,6 +47,28 @@ func (d *daemon) Frames(_ context.Context, fn func(api.Frame) error) error {
 		}
 	}
 	return nil
+}
+
+// RecordUSB writes three lines, the last of them when it is stopped.
+func (d *daemon) RecordUSB(ctx context.Context, q api.RecordQuery, w io.Writer) error {
+	if q.Device != "1209:0001/A" || q.For != time.Minute {
+		return &api.Error{Code: "no-device", Text: "no such device", Hint: "plug it in"}
+	}
+	if _, err := io.WriteString(w, "first\nsecond\n"); err != nil {
+		return err
+	}
+	for {
+		select {
+		case c := <-d.did:
+			if c.StopRecording == nil || c.StopRecording.Device != q.Device {
+				return fmt.Errorf("the daemon got %+v", c)
+			}
+			_, err := io.WriteString(w, "last\n")
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // serve runs a server for the backend and gives the caller's user id these roles.
@@ -127,6 +153,44 @@ func TestFramesGoToTheScreenAlone(t *testing.T) {
 	var e *api.Error
 	if !errors.As(err, &e) || e.Code != "forbidden" {
 		t.Errorf("a technician got %v", err)
+	}
+}
+
+// tape is where a recording goes; begun is closed at its first text.
+type tape struct {
+	strings.Builder
+	begun chan struct{}
+	once  sync.Once
+}
+
+func (t *tape) Write(b []byte) (int, error) {
+	defer t.once.Do(func() { close(t.begun) })
+	return t.Builder.Write(b)
+}
+
+func TestARecordingThatIsInterruptedComesToItsEnd(t *testing.T) {
+	c := serve(t, newDaemon(), api.RoleTechnician)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	out := &tape{begun: make(chan struct{})}
+	go func() {
+		<-out.begun
+		interrupt()
+	}()
+	if err := c.RecordUSB(ctx, api.RecordQuery{Device: "1209:0001/A", For: time.Minute}, out); err != nil || out.String() != "first\nsecond\nlast\n" {
+		t.Errorf("the recording is %q, %v", out.String(), err)
+	}
+}
+
+func TestOnlyTechniciansRecordAndOnlyWhatIsThere(t *testing.T) {
+	var e *api.Error
+	err := serve(t, newDaemon(), api.RoleTechnician).RecordUSB(t.Context(), api.RecordQuery{Device: "other"}, io.Discard)
+	if !errors.As(err, &e) || e.Code != "no-device" || e.Hint == "" {
+		t.Errorf("an unknown device gives %v", err)
+	}
+	err = serve(t, newDaemon(), api.RoleScreen).RecordUSB(t.Context(), api.RecordQuery{Device: "1209:0001/A", For: time.Minute}, io.Discard)
+	if !errors.As(err, &e) || e.Code != "forbidden" {
+		t.Errorf("a screen gets %v", err)
 	}
 }
 

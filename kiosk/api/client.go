@@ -11,6 +11,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"time"
 
 	"loket/kiosk/biometric"
 )
@@ -82,6 +84,37 @@ func (c *Client) Frames(ctx context.Context, fn func(Frame) error) error {
 			return err
 		}
 	}
+}
+
+// recordingEnd is how long a recording may take to come to its end.
+const recordingEnd = 3 * time.Second
+
+// RecordUSB copies a recording of a device's USB traffic to w until it is over. When ctx ends, the recording is brought to its
+// end, which is no error.
+func (c *Client) RecordUSB(ctx context.Context, q RecordQuery, w io.Writer) error {
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	values := url.Values{"device": {q.Device}}
+	if q.For > 0 {
+		values.Set("for", q.For.String())
+	}
+	body, err := c.open(own, http.MethodGet, "/v1/usb/record?"+values.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	stop := context.AfterFunc(ctx, func() {
+		last, done := context.WithTimeout(own, recordingEnd)
+		defer done()
+		_, _ = c.Do(last, Command{StopRecording: &q}) // where it has ended, the reading has too
+		<-last.Done()
+		cancel()
+	})
+	defer stop()
+	if _, err = io.Copy(w, body); err != nil {
+		return fmt.Errorf("reading the recording: %w", err)
+	}
+	return nil
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {

@@ -114,6 +114,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /v1/status/watch", s.watch)
 	mux.HandleFunc("POST /v1/commands", s.command)
 	mux.HandleFunc("GET /v1/frames", s.frames)
+	mux.HandleFunc("GET /v1/usb/record", s.record)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(roles(r)) == 0 {
 			fail(w, http.StatusForbidden, &Error{Code: "forbidden", Text: "this user may not talk to the daemon",
@@ -162,11 +163,7 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request) {
 	}
 	answer, err := s.Backend.Do(r.Context(), roles(r), c)
 	if err != nil {
-		var e *Error
-		if !errors.As(err, &e) {
-			e = &Error{Code: "failed", Text: err.Error()}
-		}
-		fail(w, http.StatusConflict, e)
+		refuse(w, err)
 		return
 	}
 	reply(w, answer)
@@ -186,6 +183,53 @@ func (s *Server) frames(w http.ResponseWriter, r *http.Request) {
 		}
 		return flush.Flush()
 	})
+}
+
+// record streams a recording of USB traffic to a technician, line by line.
+func (s *Server) record(w http.ResponseWriter, r *http.Request) {
+	if !slices.Contains(roles(r), RoleTechnician) {
+		fail(w, http.StatusForbidden, &Error{Code: "forbidden", Text: "only technicians may record what runs over a device"})
+		return
+	}
+	q := RecordQuery{Device: r.FormValue("device")}
+	if s := r.FormValue("for"); s != "" {
+		var err error
+		if q.For, err = time.ParseDuration(s); err != nil || q.For <= 0 {
+			fail(w, http.StatusBadRequest, &Error{Code: "bad-command", Text: fmt.Sprintf("%q is no time to record for", s)})
+			return
+		}
+	}
+	out := &lines{w: w}
+	if err := s.Backend.RecordUSB(r.Context(), q, out); err != nil && !out.begun {
+		refuse(w, err)
+	}
+}
+
+// lines sends text as it comes.
+type lines struct {
+	w     http.ResponseWriter
+	begun bool
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	if !l.begun {
+		l.begun = true
+		l.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	n, err := l.w.Write(b)
+	if err == nil {
+		err = http.NewResponseController(l.w).Flush()
+	}
+	return n, err
+}
+
+// refuse answers with an error of the backend.
+func refuse(w http.ResponseWriter, err error) {
+	var e *Error
+	if !errors.As(err, &e) {
+		e = &Error{Code: "failed", Text: err.Error()}
+	}
+	fail(w, http.StatusConflict, e)
 }
 
 func reply(w http.ResponseWriter, v any) {

@@ -57,7 +57,12 @@ func (r *Recorder) Device(dev usb.Device) usb.Device {
 		r.write("# opened again\n")
 	}
 	r.last = d
-	if _, ok := dev.(usb.Resetter); ok {
+	_, resets := dev.(usb.Resetter)
+	iso, streams := dev.(usb.Isochronous)
+	switch {
+	case resets && streams:
+		return recordedStreamer{&recordedResetter{d}, iso}
+	case resets:
 		return &recordedResetter{d}
 	}
 	return d
@@ -269,4 +274,10 @@ func (d *recordedResetter) Reset(ctx context.Context) error {
 	err := d.Device.(usb.Resetter).Reset(ctx)
 	d.rec.end(d.recorded, number, nil, 0, err)
 	return err
+}
+
+// recordedStreamer is one that can be reset and streams. Isochronous transfers are not recorded.
+type recordedStreamer struct {
+	*recordedResetter
+	usb.Isochronous
 }

@@ -29,6 +29,9 @@ type cli struct {
 		Show   showCmd   `cmd:"" help:"Show the session in progress."`
 		Cancel cancelCmd `cmd:"" help:"Cancel the session in progress. Its captures are wiped."`
 	} `cmd:"" help:"Work with sessions."`
+	USB struct {
+		Record recordCmd `cmd:"" help:"Write what runs over a device's USB cable as text, without samples. ctrl-c ends it."`
+	} `cmd:"" name:"usb" help:"Look at USB traffic."`
 	Outbox outboxCmd `cmd:"" help:"Show the sealed records that wait for their receipt."`
 	Trace  traceCmd  `cmd:"" help:"Show the chain from ticket to receipt, from any id in it."`
 }

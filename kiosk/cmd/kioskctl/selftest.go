@@ -17,7 +17,7 @@ func (s selfTestCmd) Run(c *call) error {
 	if err != nil {
 		return err
 	}
-	devices, err := s.chosen(st.Devices)
+	devices, err := chosen(st.Devices, s.Device)
 	if err != nil {
 		return err
 	}
@@ -47,14 +47,14 @@ func (s selfTestCmd) Run(c *call) error {
 	return nil
 }
 
-// chosen gives the devices that were asked for.
-func (s selfTestCmd) chosen(all []api.Device) ([]api.Device, error) {
-	if s.Device == "" && len(all) > 0 {
+// chosen gives the devices that were asked for by identity, serial number or kind; all where name is empty.
+func chosen(all []api.Device, name string) ([]api.Device, error) {
+	if name == "" && len(all) > 0 {
 		return all, nil
 	}
 	var list []api.Device
 	for _, d := range all {
-		if s.Device != "" && (d.Identity == s.Device || d.Serial == s.Device || d.Kind == s.Device) {
+		if name != "" && (d.Identity == name || d.Serial == name || d.Kind == name) {
 			list = append(list, d)
 		}
 	}
@@ -62,7 +62,7 @@ func (s selfTestCmd) chosen(all []api.Device) ([]api.Device, error) {
 	case len(all) == 0:
 		return nil, &api.Error{Code: "no-device", Text: "no device was seen here", Hint: "check cables and power"}
 	case len(list) == 0:
-		return nil, &api.Error{Code: "no-device", Text: fmt.Sprintf("no device is %q", s.Device), Hint: "kioskctl devices lists them"}
+		return nil, &api.Error{Code: "no-device", Text: fmt.Sprintf("no device is %q", name), Hint: "kioskctl devices lists them"}
 	}
 	return list, nil
 }

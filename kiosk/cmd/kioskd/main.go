@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -16,6 +17,7 @@ import (
 
 	"loket/drivers/all"
 	"loket/drivers/hidcode"
+	"loket/drivers/usb/usbtest"
 	"loket/kiosk"
 )
 
@@ -50,12 +52,17 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	daemon := &kiosk.Daemon{Config: config, Drivers: all.Drivers(options), Log: log, Version: version()}
+	daemon := &kiosk.Daemon{Config: config, Drivers: all.Drivers(options), Log: log, Version: version(), Recorder: recorder}
 	if err := daemon.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		log.Error("ended", "err", err)
 		os.Exit(1)
 	}
 	log.Info("ended")
+}
+
+// recorder begins a recording of USB traffic.
+func recorder(w io.Writer, clear int, digest bool, limit int64) kiosk.Recording {
+	return usbtest.Record(w, usbtest.RecordOptions{Clear: clear, Digest: digest, Limit: limit})
 }
 
 // noDumps keeps samples out of core dumps and away from debuggers of other users.
