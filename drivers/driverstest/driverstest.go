@@ -92,6 +92,9 @@ func runAll(test func(string, func(*bench)), network bool) {
 	test("is closed twice", closesTwice)
 	test("is held by one", isHeld)
 	test("meets every trouble while it is opened", opensInTrouble)
+	if !network { // where the machine's own time would be measured
+		test("returns promptly whenever it is cancelled", cancelsPromptly)
+	}
 	for _, kind := range troubles {
 		runs := 0 // every transfer
 		if network {
