@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	codeOwner   = "check-in"       // of the leases on code readers; a self-test takes them over
-	startLimit  = 20 * time.Second // of starting a session with a code
-	longestCode = 64               // characters of a ticket's code, as the queue takes them
+	codeOwner    = "check-in"       // of the leases on code readers; a self-test takes them over
+	startLimit   = 20 * time.Second // of starting a session with a code
+	betweenCodes = time.Second      // after one that could not be read: a reader that babbles must not keep the station busy
+	longestCode  = 64               // characters of a ticket's code, as the queue takes them
 )
 
 // codes reads what people show to the code readers, until ctx ends. Each reader is held for as long as it works: a code that is
@@ -58,6 +59,7 @@ func (d *Daemon) readCodes(ctx context.Context, lease *drivers.Lease) {
 		if errors.As(err, &again) {
 			d.log.Info("a code that can't be used", "err", err)
 			d.scanned(code, &api.Error{Code: "unreadable", Text: "what was shown could not be read", Hint: "show it again, flat and steady"})
+			sleep(ctx, betweenCodes)
 			continue
 		}
 		lease.Release(err)

@@ -54,7 +54,7 @@ func defaults() Config {
 	return Config{
 		Data:        "/var/lib/loket",
 		Socket:      "/run/loket/kioskd.sock",
-		Policy:      "nl-residence-permit-self-service",
+		Policy:      "nl-residence-permit",
 		Buses:       []string{"kernel"},
 		Devices:     []string{"camera", "fingerprint-scanner"},
 		MinimumFree: 64 << 20,

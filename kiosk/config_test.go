@@ -36,16 +36,16 @@ func TestAConfigurationHasSensibleDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Policy != "nl-residence-permit-self-service" || len(c.Devices) != 2 || c.simulated() {
+	if c.Policy != "nl-residence-permit" || len(c.Devices) != 2 || c.simulated() {
 		t.Errorf("the defaults are %+v", c)
 	}
 }
 
 func TestTheEnvironmentOverridesTheFile(t *testing.T) {
-	t.Setenv("LOKET_KIOSKD_POLICY", "nl-residence-permit")
+	t.Setenv("LOKET_KIOSKD_POLICY", "device-test")
 	t.Setenv("LOKET_FIXTURES", "/elsewhere")
 	c, err := LoadConfig(configured(t, "policy: other"))
-	if err != nil || c.Policy != "nl-residence-permit" {
+	if err != nil || c.Policy != "device-test" {
 		t.Errorf("policy %q, %v", c.Policy, err)
 	}
 }

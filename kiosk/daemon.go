@@ -137,6 +137,9 @@ func (d *Daemon) open() error {
 	if d.policy, err = plan.LoadPolicy(c.Policy); err != nil {
 		return err
 	}
+	if d.policy.Verification != plan.VerifyNone {
+		return fmt.Errorf("loading policy %s: what is captured under it is verified at a desk, and sessions can't be handed to one yet (hint: choose a supervised policy)", d.policy.ID)
+	}
 	if d.sealer, err = sealer(c.Recipients); err != nil {
 		return err
 	}

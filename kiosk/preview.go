@@ -10,6 +10,7 @@ import (
 
 	"loket/kiosk/api"
 	"loket/kiosk/biometric"
+	"loket/kiosk/biometric/face"
 )
 
 // previews hands the newest preview frame to the screen. A frame is decoded once, and only where a screen watches; a slow
@@ -17,7 +18,7 @@ import (
 type previews struct {
 	mu       sync.Mutex
 	watchers int
-	newest   *api.Frame // never changed once it is here
+	newest   *api.Frame // overwritten when the next one comes: whoever sends it copies it first
 	changed  chan struct{}
 	sequence uint64
 }
@@ -43,6 +44,7 @@ func (p *previews) face(encoded []byte) error {
 	if f, ok := planesOf(img); ok {
 		p.publish(f)
 	}
+	face.Wipe(img)
 	return nil
 }
 
@@ -115,6 +117,9 @@ func (p *previews) clear() {
 }
 
 func (p *previews) swap(f *api.Frame) {
+	if p.newest != nil {
+		clear(p.newest.I420)
+	}
 	p.newest = f
 	close(p.changed)
 	p.changed = make(chan struct{})
@@ -124,9 +129,18 @@ func (p *previews) swap(f *api.Frame) {
 func (p *previews) stream(ctx context.Context, fn func(api.Frame) error) error {
 	p.watch(1)
 	defer p.watch(-1)
+	var own []byte
+	defer func() { clear(own) }()
 	for {
 		p.mu.Lock()
-		f, changed := p.newest, p.changed
+		var f *api.Frame
+		if p.newest != nil {
+			own = append(own[:0], p.newest.I420...)
+			copied := *p.newest
+			copied.I420 = own
+			f = &copied
+		}
+		changed := p.changed
 		p.mu.Unlock()
 		if f != nil {
 			if err := fn(*f); err != nil {

@@ -1,0 +1,41 @@
+package kiosk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"image"
+	"testing"
+
+	"loket/kiosk/api"
+)
+
+func TestAPreviewIsOverwrittenWhenTheNextOneComes(t *testing.T) {
+	p := newPreviews()
+	p.watch(1)
+	glass := image.NewGray(image.Rect(0, 0, 4, 2))
+	for i := range glass.Pix {
+		glass.Pix[i] = 200
+	}
+	p.finger(glass)
+	first := p.newest.I420
+	enough := errors.New("enough")
+	err := p.stream(context.Background(), func(f api.Frame) error {
+		p.finger(glass)
+		if !bytes.Equal(first, make([]byte, len(first))) {
+			t.Errorf("after the next frame the first reads %v", first)
+		}
+		if f.I420[0] != 200 {
+			t.Error("a frame that is being sent was overwritten")
+		}
+		return enough
+	})
+	if !errors.Is(err, enough) {
+		t.Errorf("the stream ended with %v", err)
+	}
+	last := p.newest.I420
+	p.clear()
+	if !bytes.Equal(last, make([]byte, len(last))) {
+		t.Error("after the capture the last frame is still there")
+	}
+}
