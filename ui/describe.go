@@ -386,6 +386,9 @@ func lampOf(g api.Guidance) Lamp {
 		return LampLift
 	case biometric.HintHoldStill:
 		return LampHold
+	case biometric.HintTooDry, biometric.HintTooWet, biometric.HintWrongFinger, biometric.HintWrongHand, biometric.HintUpsideDown,
+		biometric.HintSameFinger, biometric.HintTooMany:
+		return LampPlace // once more, and better
 	}
 	if g.Fingers > 0 {
 		return LampHold

@@ -132,6 +132,9 @@ const (
 func (c *canvas) words(b box) {
 	sp := c.ui.Theme.Space
 	room := box{b.x, b.y, b.w, b.h - c.actionsHeight(b)}
+	if !c.page.live() && c.page.Picture != PictureHands && c.page.Picture != PictureNone {
+		room = room.cut(max(room.h-c.wordsHeight(room.w), 0) / 3) // beside a sign, words stand a little above the middle
+	}
 	room = room.cut(c.label(room, c.title(), c.page.Title, "") + sp.Gap)
 	for _, l := range c.page.Private {
 		room = room.cut(c.label(room, c.strong(), l, describePrivate) + sp.Tight)
@@ -149,6 +152,22 @@ func (c *canvas) words(b box) {
 		room = room.cut(c.hint(room, c.page.Hint) + sp.Gap)
 	}
 	c.label(room, c.small(), c.page.Note, "")
+}
+
+// wordsHeight measures what words draws.
+func (c *canvas) wordsHeight(w int) int {
+	sp := c.ui.Theme.Space
+	h := c.height(w, c.title(), c.page.Title) + sp.Gap + c.height(w, c.small(), c.page.Note)
+	for _, l := range c.page.Private {
+		h += c.height(w, c.strong(), l) + sp.Tight
+	}
+	for _, l := range c.page.Lines {
+		h += max(c.height(w-56, c.body(), l), 36) + sp.Gap
+	}
+	if c.page.Hint != "" {
+		h += c.height(w-2*sp.Gap-10, c.strong(), c.page.Hint) + sp.Gap + 2*sp.Tight
+	}
+	return h
 }
 
 func (c *canvas) bullet(b box, i int) {

@@ -1,0 +1,202 @@
+//go:build cgo && window
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"loket/kiosk/api"
+	"loket/kiosk/biometric"
+	"loket/kiosk/session"
+	"loket/ui/uitest"
+)
+
+// TestMain is also the program itself, for the tests that start it.
+func TestMain(m *testing.M) {
+	if os.Getenv("LOKET_TEST_KIOSK_UI") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// backend is a kioskd that a test drives.
+type backend struct {
+	api.Backend // what the screen does not use
+	mu          sync.Mutex
+	status      api.Status
+	changed     chan struct{}
+	did         chan api.Command
+}
+
+func (b *backend) set(st *api.Status) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.status = *st
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+func (b *backend) Status() (api.Status, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.status, b.changed
+}
+
+func (b *backend) Do(_ context.Context, _ []api.Role, c api.Command) (api.Reply, error) {
+	b.did <- c
+	return api.Reply{}, nil
+}
+
+func (b *backend) Frames(ctx context.Context, fn func(api.Frame) error) error {
+	frame := api.Frame{Modality: biometric.Face, Width: 1280, Height: 720, I420: make([]byte, 1280*720*3/2)}
+	tick := time.NewTicker(time.Second / 30)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			frame.Sequence++
+			if err := fn(frame); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// display starts an X server of its own and gives its name.
+func display(t *testing.T) string {
+	t.Helper()
+	for _, tool := range []string{"Xvfb", "xdotool"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not here: the window is not tried (hint: apt-get install xvfb xdotool)", tool)
+		}
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("Xvfb", "-displayfd", "3", "-screen", "0", "1280x800x24", "-nolisten", "tcp")
+	cmd.ExtraFiles = []*os.File{w}
+	run(t, cmd)
+	_ = w.Close()
+	line, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil {
+		t.Fatalf("Xvfb did not start: %v", err)
+	}
+	return ":" + line[:len(line)-1]
+}
+
+// run starts a program and ends it with the test.
+func run(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
+
+// stage starts a daemon and the screen in front of it.
+func stage(t *testing.T) (*backend, func(args ...any)) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "loket-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "s")
+	l, err := api.Listen(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &backend{changed: make(chan struct{}), did: make(chan api.Command, 8), status: api.Status{Ready: true}}
+	server := &api.Server{Backend: b, Roles: func(uint32) []api.Role { return []api.Role{api.RoleScreen} }}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Run(ctx, l)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	where := display(t)
+	cmd := exec.Command(os.Args[0], "--socket", socket, "--windowed", "--player", "")
+	cmd.Env = append(os.Environ(), "DISPLAY="+where, "LOKET_TEST_KIOSK_UI=1")
+	cmd.Stderr = t.Output()
+	run(t, cmd)
+	return b, func(args ...any) {
+		x := exec.Command("xdotool")
+		for _, a := range args {
+			x.Args = append(x.Args, fmt.Sprint(a))
+		}
+		x.Env, x.Stderr = append(os.Environ(), "DISPLAY="+where), io.Discard
+		if err := x.Run(); err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("xdotool %v: %v", args, err)
+		}
+	}
+}
+
+// until does something again and again until the screen sends a command.
+func until(t *testing.T, b *backend, try func()) api.Command {
+	t.Helper()
+	for range 60 {
+		try()
+		select {
+		case c := <-b.did:
+			return c
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+	t.Fatal("the screen sent nothing")
+	return api.Command{}
+}
+
+func sample(t *testing.T, name string) *api.Status {
+	t.Helper()
+	list, err := uitest.Samples()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range list {
+		if x.Name == name {
+			return x.Status
+		}
+	}
+	t.Fatalf("there is no sample %q", name)
+	return nil
+}
+
+func TestATouchAndAKeyReachTheDaemonThroughARealWindow(t *testing.T) {
+	b, do := stage(t)
+	b.set(sample(t, "called"))
+	c := until(t, b, func() { do("mousemove", 900, 610, "click", 1) })
+	if c.Event == nil || c.Event.Kind != session.Arrived {
+		t.Errorf("a touch sent %+v", c)
+	}
+	b.set(sample(t, "review"))
+	c = until(t, b, func() { do("key", "Tab", "key", "Return") })
+	if c.Event == nil || c.Event.By != session.Screen {
+		t.Errorf("keys sent %+v", c)
+	}
+	b.set(sample(t, "face"))
+	c = until(t, b, func() { do("mousemove", 1130, 610, "click", 1) })
+	if c.Event == nil || c.Event.Kind != session.Help {
+		t.Errorf("a touch beside the live view sent %+v", c)
+	}
+}
