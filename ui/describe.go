@@ -98,7 +98,15 @@ func event(e session.Event) *api.Command {
 
 // action is a button with a message for its label.
 func (d describer) action(label string, icon Icon, command *api.Command, then Local) *Action {
+	d.pin(command)
 	return &Action{ID: label, Label: d.say(label, nil), Icon: icon, Command: command, Then: then}
+}
+
+// pin names the session on the screen in what is said to it, so that a late touch never reaches the next person's.
+func (d describer) pin(command *api.Command) {
+	if command != nil && command.Event != nil && d.Status != nil && d.Status.Session != nil {
+		command.Session = d.Status.Session.ID
+	}
 }
 
 // tools are on every page, in the same order.
@@ -106,6 +114,7 @@ func (d describer) tools(p Page) []Action {
 	help := Action{ID: "tool-help", Icon: IconHelp, Then: d.then(func(l *Local) { l.Page = "help" })}
 	if s := d.Status; s != nil && s.Session != nil && takesHelp(s.Session.State) {
 		help.Command, help.Then = event(session.Event{Kind: session.Help}), d.then(func(l *Local) { l.Page = "" })
+		d.pin(help.Command)
 	}
 	help.Disabled = p.ID == "help" || p.ID == "assistance" || strings.HasPrefix(p.ID, "fault-") && d.Local.Session != ""
 	list := []Action{

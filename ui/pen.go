@@ -59,8 +59,8 @@ func (p pen) frame(x, y, w, h, radius, width float32) {
 	p.c.stroke(clip.UniformRRect(r, min(round(radius*p.scale), r.Dx()/2, r.Dy()/2)).Path(p.c.Ops), p.colour, width*p.scale)
 }
 
-// line draws through points x, y, x, y, … with round ends.
-func (p pen) line(width float32, xy ...float32) {
+// path begins a path through points x, y, x, y, …
+func (p pen) path(xy []float32) clip.Path {
 	var path clip.Path
 	path.Begin(p.c.Ops)
 	for i := 0; i+1 < len(xy); i += 2 {
@@ -70,6 +70,12 @@ func (p pen) line(width float32, xy ...float32) {
 			path.LineTo(pt)
 		}
 	}
+	return path
+}
+
+// line draws through points x, y, x, y, … with round ends.
+func (p pen) line(width float32, xy ...float32) {
+	path := p.path(xy)
 	p.c.stroke(path.End(), p.colour, width*p.scale)
 	for i := 0; i+1 < len(xy); i += 2 {
 		p.circle(xy[i], xy[i+1], width/2)
@@ -78,15 +84,7 @@ func (p pen) line(width float32, xy ...float32) {
 
 // area fills the polygon of points.
 func (p pen) area(xy ...float32) {
-	var path clip.Path
-	path.Begin(p.c.Ops)
-	for i := 0; i+1 < len(xy); i += 2 {
-		if pt := p.pt(xy[i], xy[i+1]); i == 0 {
-			path.MoveTo(pt)
-		} else {
-			path.LineTo(pt)
-		}
-	}
+	path := p.path(xy)
 	path.Close()
 	paint.FillShape(p.c.Ops, color.NRGBA(p.colour), clip.Outline{Path: path.End()}.Op())
 }
