@@ -17,12 +17,13 @@ type cli struct {
 	Out string `help:"Folder for all that the run leaves; made anew." default:"run/demo" placeholder:"FOLDER"`
 	Bin string `help:"Folder of the programs." default:"bin" placeholder:"FOLDER"`
 
-	Demo    demoCmd    `cmd:"" default:"withargs" help:"Take people from ticket to receipt, check what came of it, and end."`
-	Run     runCmd     `cmd:"" help:"Keep the centre running for a person to play with."`
-	Leak    leakCmd    `cmd:"" help:"Take people through under strace and look for their samples in everything that was written."`
-	Measure measureCmd `cmd:"" help:"Print what a kiosk takes: idle, to be ready, and of an intake."`
-	Plant   plantCmd   `cmd:"" hidden:"" help:"Leak on purpose; leak calls it."`
-	Torture tortureCmd `cmd:"" help:"Kill every process at every step and at random, and compare what came of it (programs built with -tags failpoints)."`
+	Demo       demoCmd       `cmd:"" default:"withargs" help:"Take people from ticket to receipt, check what came of it, and end."`
+	Run        runCmd        `cmd:"" help:"Keep the centre running for a person to play with."`
+	Leak       leakCmd       `cmd:"" help:"Take people through under strace and look for their samples in everything that was written."`
+	Measure    measureCmd    `cmd:"" help:"Print what a kiosk takes: idle, to be ready, and of an intake."`
+	Plant      plantCmd      `cmd:"" hidden:"" help:"Leak on purpose; leak calls it."`
+	TortureUSB tortureUSBCmd `cmd:"" name:"torture-usb" help:"Pull the devices' plugs in every phase of their use, and look for what grows."`
+	Torture    tortureCmd    `cmd:"" help:"Kill every process at every step and at random, and compare what came of it (programs built with -tags failpoints)."`
 }
 
 func main() {
