@@ -6,6 +6,7 @@ SHELL := bash
 
 # Where things go: programs in bin/, what a run leaves in run/, everything else that is made in build/.
 N ?= 1
+CYCLES ?= 1000
 SCENARIO ?=
 PHOTO ?=
 FINGERS ?=
@@ -147,6 +148,10 @@ torture: go ## kills every process at every failpoint, then at random, and compa
 	$(BUILD) -tags failpoints -o build/failpoints/ $(MAINS)
 	$(BUILD) -tags failpoints -o build/failpoints/loket-demo ./firmware-sim/demo
 	build/failpoints/loket-demo torture --bin build/failpoints --out run/torture
+
+.PHONY: torture-usb
+torture-usb: build ## pulls plugs 1,000 times, at rest and in every phase of a capture, and looks for what grows (CYCLES=1000)
+	bin/loket-demo torture-usb --bin bin --out run/torture-usb --cycles $(CYCLES)
 
 .PHONY: leak
 leak: build ## two intakes under strace: nothing of a sample is ever written in the clear, and what is synced when
