@@ -240,11 +240,11 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		refuse(w, refusal(http.StatusUnauthorized, problemSignIn, "the name or the password is not right", "try again; a supervisor can have the password set anew"))
 		return
 	}
-	forget()
 	if err != nil {
 		refuse(w, err)
 		return
 	}
+	forget()
 	c.Log.Info("signed in", "account", who.Account)
 	setCookie(w, who.Token, 0)
 	reply(w, http.StatusOK, c.describe(who))
