@@ -198,8 +198,11 @@ func TestHelpThatDoesNotCountStopsNoCapture(t *testing.T) {
 func TestHelpThatComesWhenACaptureHasJustEndedIsGiven(t *testing.T) {
 	b := newBench(t)
 	b.capturing(t)
-	check(t, b.event([]api.Role{api.RoleScreen}, "", session.Event{Kind: session.Help, By: session.Screen}))
 	s := b.cur.session
+	if err := b.event([]api.Role{api.RoleScreen}, "", session.Event{Kind: session.Help, By: session.Screen}); err == nil {
+		t.Error("a touch that names no session counts")
+	}
+	check(t, b.event([]api.Role{api.RoleScreen}, s.ID, session.Event{Kind: session.Help, By: session.Screen}))
 	step, _ := s.Current()
 	check(t, b.send(s.ID, session.Event{Kind: session.Accepted, By: session.Device, Entry: s.Entry,
 		Outcome: &biometric.Outcome{Step: step.ID, Modality: step.Modality}}, nil))

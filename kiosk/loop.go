@@ -191,6 +191,9 @@ func (d *Daemon) event(as []api.Role, id string, e session.Event) error {
 		return &api.Error{Code: "forbidden", Text: fmt.Sprintf("this user can't speak as %q", e.By),
 			Hint: "the screen speaks for the applicant, technicians as attendants"}
 	}
+	if e.By == session.Screen && id == "" {
+		return &api.Error{Code: "bad-command", Text: "what an applicant says names their session", Hint: "set the command's session to the one in the status"}
+	}
 	if e.Kind == session.Moved {
 		return &api.Error{Code: "not-built-in", Text: "this station can't hand a session over yet", Hint: "go on here, or cancel: the ticket waits again"}
 	}

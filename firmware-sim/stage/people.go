@@ -26,7 +26,7 @@ func (a *Attendant) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := a.Kiosk.Watch(ctx, func(st api.Status) error {
 			if e, act := a.answer(st); act {
-				_, err := a.Kiosk.Do(ctx, api.Command{Event: &e})
+				_, err := a.Kiosk.Do(ctx, api.Command{Event: &e, Session: st.Session.ID})
 				var refused *api.Error
 				if err != nil && !errors.As(err, &refused) {
 					return err
