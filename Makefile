@@ -52,7 +52,7 @@ help: ## list the targets
 	  /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: build ## one intake from ticket to receipt, headless, into run/demo/ (N=3 SCENARIO=dry-finger PHOTO=file FINGERS=folder)
+demo: programs ## one intake from ticket to receipt, headless, into run/demo/ (N=3 SCENARIO=dry-finger PHOTO=file FINGERS=folder)
 	@bin/loket-demo demo --bin bin --out run/demo --n $(N) $(if $(SCENARIO),--scenario '$(SCENARIO)') \
 	  $(if $(PHOTO),--photo '$(PHOTO)') $(if $(FINGERS),--fingers '$(FINGERS)')
 
@@ -115,13 +115,17 @@ test-console: house console ## staff at Chromium against scripted stations; axe-
 	@command -v chromium >/dev/null || LOKET_NEED=warn .ci/need chromium
 	@LOKET_CONSOLE=1 build/house test -vet=off -count=1 -timeout 5m $(TESTFLAGS) ./ui/console
 
-.PHONY: build
-build: go console ## all programs into bin/, stock age among them
+.PHONY: programs
+programs: go ## the programs that need no screen and no console, into bin/, stock age among them
 	@mkdir -p bin
-	@LOKET_NEED=warn .ci/need $(CC_PACKAGES)
 	$(BUILD) -o bin/ $(filter-out $(WITH_C),$(MAINS)) $(AGE)
 	CGO_ENABLED=$(CGO_IF_GCC) $(BUILD) -o bin/ $(WITH_C)
 	$(BUILD) -o bin/loket-demo ./firmware-sim/demo
+
+.PHONY: build
+build: go console ## all programs into bin/: with the console in queued, and the applicant's screen
+	@LOKET_NEED=warn .ci/need $(CC_PACKAGES)
+	@$(MAKE) --no-print-directory programs
 	CGO_ENABLED=$(SCREEN_IF_HERE) $(BUILD) -tags $(SCREEN_TAGS) -o bin/ ./ui/cmd/kiosk-ui
 	@command -v gcc >/dev/null || echo "NO GCC: bin/kioskd was built without real USB devices (hint: apt-get install $(CC_PACKAGES), then make build)" >&2
 
