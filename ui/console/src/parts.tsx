@@ -4,7 +4,7 @@ import { createContext } from "preact";
 import { useContext, useEffect, useRef } from "preact/hooks";
 import { Problem, type Session } from "./api";
 import type { Picture } from "./live";
-import type { Language, Say, SayOf } from "./words";
+import type { Key, Language, Say, SayOf } from "./words";
 
 // World is what every page may use.
 export interface World {
@@ -113,5 +113,8 @@ export function clock(at: string | Date, language: Language, now = new Date()): 
 export function says(e: unknown, t: Say): string {
   if (!(e instanceof Problem)) return String(e);
   if (e.type === "offline") return t("offline");
-  return e.hint ? `${e.message}. ${e.hint}.` : e.message;
+  const kind = e.type.replace("urn:loket:problem:", "");
+  const values = { station: / at (\S+)$/.exec(e.message)?.[1] ?? "", detail: e.message.replace("the station refused: ", "") };
+  const words = t(`p_${kind}` as Key, values);
+  return words.startsWith("p_") || (kind === "elsewhere" && !values.station) ? `${e.message}. ${e.hint}` : words;
 }

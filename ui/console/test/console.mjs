@@ -117,9 +117,9 @@ async function run() {
     two.getByRole("dialog").getByRole("button", { name: "Call", exact: true }).click(),
   ]);
   const won = one.getByText(/A001 is opgeroepen bij kiosk-01/);
-  const lost = two.getByText(/A001 is already called at kiosk-01/);
+  const lost = two.getByText(/Already called at kiosk-01/);
   const wonTwo = two.getByText(/A001 was called to kiosk-02/);
-  const lostOne = one.getByText(/A001 is already called at kiosk-02/);
+  const lostOne = one.getByText(/Al opgeroepen bij kiosk-02/);
   await Promise.race([Promise.all([won.waitFor(), lost.waitFor()]), Promise.all([wonTwo.waitFor(), lostOne.waitFor()])]);
   const first = await won.isVisible();
   const [loser, at] = first ? [two, "kiosk-01"] : [one, "kiosk-02"];
