@@ -24,7 +24,7 @@ CGO_IF_GCC = $$(command -v gcc >/dev/null && echo 1 || echo 0)
 # The applicant's screen needs C, OpenGL ES and X11 to draw (docs/decisions/0013): without these it is built as a stub that says so.
 SCREEN_PACKAGES := pkg-config libegl-dev libgles-dev libx11-dev libxcursor-dev libxi-dev libxinerama-dev libxrandr-dev \
   libxxf86vm-dev libxkbcommon-x11-dev libx11-xcb-dev libwayland-dev libgl-dev
-SCREEN_RUNS := libgl1-mesa-dri fonts-noto-core
+SCREEN_RUNS := libgl1-mesa-dri fonts-noto-core espeak-ng xvfb xdotool
 SCREEN_TAGS := window,novulkan
 SCREEN_IF_HERE = $$(command -v gcc >/dev/null && pkg-config --exists egl x11 xcursor xi xinerama xrandr xxf86vm xkbcommon-x11 x11-xcb \
   wayland-egl 2>/dev/null && echo 1 || echo 0)
@@ -134,7 +134,7 @@ screens: go ## every screen in every language, contrast and size, without a disp
 	@.ci/need $(CC_PACKAGES) $(SCREEN_PACKAGES) $(SCREEN_RUNS)
 	@mkdir -p bin
 	CGO_ENABLED=1 $(BUILD) -tags $(SCREEN_TAGS) -o bin/ ./ui/cmd/kiosk-ui
-	CGO_ENABLED=1 go test -count=1 -tags $(SCREEN_TAGS) ./ui/...
+	CGO_ENABLED=1 go test -count=1 -tags $(SCREEN_TAGS) ./ui ./ui/cmd/...
 	@rm -rf run/screens
 	@bin/kiosk-ui screens --only '$(SCREEN)' run/screens
 
