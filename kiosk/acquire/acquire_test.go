@@ -46,9 +46,7 @@ type scanner struct {
 
 func (s *scanner) Info() drivers.Info {
 	info := drivers.Info{Kind: drivers.KindFingerprint, Driver: "fake", USB: usb.Info{Vendor: 0x1209, Product: 1, Serial: "SIM-1"}}
-	if s.at > 0 {
-		info.Sensor = &drivers.Sensor{Fingers: s.at}
-	}
+	info.Sensor = &drivers.Sensor{Width: 1600, Height: 1500, PPI: 500, Fingers: s.at}
 	return info
 }
 
@@ -634,7 +632,7 @@ func BenchmarkTwoFingers(b *testing.B) {
 	c := &capture{step: supervised(b), finger: finger.Basic{}}
 	img := drivers.Image{Gray: gray, PPI: 500, Fingers: []drivers.FingerBox{{Box: image.Rect(200, 300, 616, 860)}, {Box: image.Rect(900, 300, 1316, 860)}}}
 	for b.Loop() {
-		got, _, err := c.split(img, c.step.Want)
+		got, _, err := c.split(img, c.step.Want, 0)
 		if err != nil || len(got) != 2 {
 			b.Fatal(err)
 		}

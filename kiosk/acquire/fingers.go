@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,6 +19,7 @@ type shot struct {
 	position biometric.FingerPosition
 	image    *image.Gray
 	ppi      int
+	native   int // the scanner's ppi where the image was brought to a coarser scale, else 0
 	quality  biometric.Quality
 	enough   bool
 }
@@ -40,6 +42,9 @@ func (s slap) enough() bool {
 
 // fingers captures group after group: all wanted fingers at once where the scanner takes them, else one after the other.
 func (c *capture) fingers(scanner drivers.FingerprintScanner) (Result, error) {
+	if err := Fit(c.step, c.device); err != nil {
+		return c.result(biometric.Faulted), fmt.Errorf("capturing %s: %w", c.step.Modality, err)
+	}
 	together := len(c.step.Want)
 	if s := c.device.Sensor; s != nil && s.Fingers > 0 {
 		together = min(together, s.Fingers)
@@ -57,6 +62,19 @@ func (c *capture) fingers(scanner drivers.FingerprintScanner) (Result, error) {
 		}
 	}
 	return c.finish(kept, biometric.Accepted, nil)
+}
+
+// Fit says with a [*plan.UnfitError] that the step's policy does not take a device: a fingerprint scanner that is too small or
+// too coarse for it.
+func Fit(step plan.Step, device drivers.Info) error {
+	if step.Modality != biometric.Finger || step.Sensor == nil {
+		return nil
+	}
+	s := device.Sensor
+	if s == nil {
+		s = &drivers.Sensor{}
+	}
+	return step.Sensor.Judge(s.Width, s.Height, s.PPI)
 }
 
 // finish turns what is kept into samples. What was not accepted as a whole is handed over only where it is sufficient.
@@ -82,6 +100,16 @@ func (c *capture) finish(kept slap, status biometric.Result, fault error) (Resul
 
 func (s shot) finding() biometric.Finding {
 	return biometric.Finding{Position: s.position, Quality: s.quality, Enough: s.enough}
+}
+
+// noteScale says in the measures that the image was brought to a coarser scale.
+func (s *shot) noteScale() {
+	if s.native == 0 {
+		return
+	}
+	measures := map[string]float64{MeasureResampledFrom: float64(s.native)}
+	maps.Copy(measures, s.quality.Measures)
+	s.quality.Measures = measures
 }
 
 func (s shot) sample() (biometric.Sample, error) {
@@ -145,7 +173,8 @@ func (c *capture) attempt(scanner drivers.FingerprintScanner, want []biometric.F
 	if a.PAD.Result == biometric.PADAlarm {
 		return nil, true, c.alarm(a)
 	}
-	got, a.Hint, err = c.split(img, want)
+	native := c.rescale(&img)
+	got, a.Hint, err = c.split(img, want, native)
 	if err != nil {
 		a.Result = biometric.Faulted
 		c.remember(a)
@@ -226,8 +255,27 @@ func (c *capture) pause() {
 	}
 }
 
+// rescale brings an image to the scale at which the policy keeps it, and returns the scanner's own where that is another.
+func (c *capture) rescale(img *drivers.Image) (native int) {
+	from := cmp.Or(img.PPI, 500)
+	if c.step.Sensor == nil || img.Gray == nil {
+		return 0
+	}
+	to := c.step.Sensor.Scale(from)
+	if to == from {
+		return 0
+	}
+	coarser := resample(img.Gray, from, to)
+	clear(img.Gray.Pix)
+	img.Gray, img.PPI = coarser, to
+	for i := range img.Fingers {
+		img.Fingers[i].Box = scaledBox(img.Fingers[i].Box, from, to)
+	}
+	return from
+}
+
 // split cuts an image into its fingers, names them from left to right, and judges each. A wrong number of fingers gives none.
-func (c *capture) split(img drivers.Image, want []biometric.FingerPosition) (slap, biometric.Hint, error) {
+func (c *capture) split(img drivers.Image, want []biometric.FingerPosition, native int) (slap, biometric.Hint, error) {
 	boxes, hint := boxesOf(img, len(want))
 	if hint != biometric.HintNone || img.Gray == nil {
 		return nil, cmp.Or(hint, biometric.HintPlace), nil
@@ -235,7 +283,7 @@ func (c *capture) split(img drivers.Image, want []biometric.FingerPosition) (sla
 	order := slices.SortedFunc(slices.Values(want), func(a, b biometric.FingerPosition) int { return cmp.Compare(place(a), place(b)) })
 	got := slap{}
 	for i, box := range boxes {
-		s := shot{position: order[i], image: crop(img.Gray, box), ppi: cmp.Or(img.PPI, 500)}
+		s := shot{position: order[i], image: crop(img.Gray, box), ppi: cmp.Or(img.PPI, 500), native: native}
 		report, err := c.finger.Analyse(s.image, s.ppi)
 		if err != nil || report.Empty {
 			got = append(got, s)
@@ -243,6 +291,7 @@ func (c *capture) split(img drivers.Image, want []biometric.FingerPosition) (sla
 			return nil, cmp.Or(report.Hint, biometric.HintPlace), wrapAnalysis(err)
 		}
 		s.quality, s.enough = report.Quality, report.Quality.Score >= c.step.Thresholds[s.position]
+		s.noteScale()
 		if !s.enough {
 			hint = cmp.Or(hint, report.Hint)
 		}

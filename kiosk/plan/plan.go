@@ -70,6 +70,7 @@ type Step struct {
 	Fallback   map[biometric.FingerPosition][]biometric.FingerPosition `json:"fallback,omitempty"`   // instead of a wanted finger, in this order
 	Thresholds map[biometric.FingerPosition]int                        `json:"thresholds,omitempty"` // all ten fingers
 	Best       Best                                                    `json:"best,omitempty"`
+	Sensor     *SensorRule                                             `json:"sensor,omitempty"` // nil: every scanner serves
 
 	Threshold int          `json:"threshold,omitempty"` // faces
 	Image     *ImageLimits `json:"image,omitempty"`     // faces
@@ -379,7 +380,8 @@ func (m *maker) fresh(o OnFile) (Code, int) {
 
 // step builds a finger step with positions instead of names.
 func (p *FingerPolicy) step(g Group) (Step, error) {
-	s := Step{ID: g.ID, Modality: biometric.Finger, Rules: p.Rules, Best: g.Best, Lossless: p.Lossless,
+	sensor := p.Sensor
+	s := Step{ID: g.ID, Modality: biometric.Finger, Rules: p.Rules, Best: g.Best, Lossless: p.Lossless, Sensor: &sensor,
 		Thresholds: map[biometric.FingerPosition]int{}}
 	for _, f := range biometric.Fingers() {
 		s.Thresholds[f] = p.Thresholds[kind(f)]

@@ -144,6 +144,7 @@ type FingerPolicy struct {
 	Fallback   []string       `json:"fallback"`   // of the same hand, in this order: "thumb", "middle", …
 	Thresholds map[string]int `json:"thresholds"` // by kind of finger, on the NFIQ 2 scale
 	Lossless   bool           `json:"lossless"`
+	Sensor     SensorRule     `json:"sensor"`
 }
 
 // Group is the fingers that are presented together on hardware that can take them.
@@ -338,5 +339,5 @@ func (p Policy) checkFingers() error {
 			fingers[f] = true
 		}
 	}
-	return nil
+	return p.Finger.Sensor.check()
 }
