@@ -63,7 +63,7 @@ func TestAScannedCodeStartsASessionInConfirming(t *testing.T) {
 	if refused := show(ctx, t, c, string(other.Code)); refused == nil || refused.Code != "busy" {
 		t.Errorf("a code beside a session: %v", refused)
 	}
-	attend(ctx, t, c)
+	attend(ctx, t, c, nil)
 	waitFor(ctx, t, c, "the receipt", func(st api.Status) bool {
 		return st.LastEnd != nil && st.LastEnd.Ticket == issued.ID && st.LastEnd.Record != "" && st.Session == nil && st.Outbox.Pending == 0
 	})

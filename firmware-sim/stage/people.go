@@ -19,6 +19,8 @@ type Attendant struct {
 	Pseudonym string
 	// Except is tried when a device or a person can't go on; nil resumes.
 	Except func(api.Status) []biometric.Exception
+	// Seen is called with each status before it is acted on; it may be nil.
+	Seen func(api.Status)
 }
 
 // Run acts until ctx ends.
@@ -26,6 +28,9 @@ func (a *Attendant) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := a.Kiosk.Watch(ctx, func(st api.Status) error {
 			if e, act := a.answer(st); act {
+				if a.Seen != nil {
+					a.Seen(st)
+				}
 				_, err := a.Kiosk.Do(ctx, api.Command{Event: &e, Session: st.Session.ID})
 				var refused *api.Error
 				if err != nil && !errors.As(err, &refused) {

@@ -76,22 +76,25 @@ func opened(t *testing.T, o stage.Options) (context.Context, *stage.Centre) {
 	if err := c.StartAll(ctx); err != nil {
 		t.Fatal(err)
 	}
-	attend(ctx, t, c)
+	attend(ctx, t, c, nil)
 	return ctx, c
 }
 
-func attend(ctx context.Context, t *testing.T, c *stage.Centre) {
+// attend puts an attendant beside the kiosk until the returned function is called or the test ends. seen may be nil.
+func attend(ctx context.Context, t *testing.T, c *stage.Centre, seen func(api.Status)) (leave func()) {
 	t.Helper()
 	ctx, stop := context.WithCancel(ctx)
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_ = (&stage.Attendant{Kiosk: c.Kiosk, Pseudonym: "attendant-1"}).Run(ctx)
+		_ = (&stage.Attendant{Kiosk: c.Kiosk, Pseudonym: "attendant-1", Seen: seen}).Run(ctx)
 	}()
-	t.Cleanup(func() {
+	leave = func() {
 		stop()
 		<-gone
-	})
+	}
+	t.Cleanup(leave)
+	return leave
 }
 
 func ticket(ctx context.Context, t *testing.T, c *stage.Centre) station.IssuedTicket {
@@ -202,7 +205,7 @@ func TestADiskThatFillsDuringACaptureLosesNothing(t *testing.T) {
 	if err := c.StartAll(ctx); err != nil {
 		t.Fatal(err)
 	}
-	attend(ctx, t, c)
+	attend(ctx, t, c, nil)
 	issued := ticket(ctx, t, c)
 	if _, err := c.Kiosk.Do(ctx, api.Command{Start: &api.Start{Ticket: issued.ID}}); err != nil {
 		t.Fatal(err)
@@ -313,23 +316,19 @@ func TestEveryScenarioGetsThrough(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(f), ".txt")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, c := opened(t, stage.Options{Sim: []string{"--scenario", name}})
-			issued := ticket(ctx, t, c)
+			ctx, c := prepared(t, stage.Options{Sim: []string{"--scenario", name}})
+			if err := c.StartAll(ctx); err != nil {
+				t.Fatal(err)
+			}
 			var seen []string
-			watch, stop := context.WithCancel(ctx)
-			watched := make(chan struct{})
-			go func() {
-				defer close(watched)
-				_ = c.Kiosk.Watch(watch, func(st api.Status) error {
-					if st.Session != nil && st.Session.Verdict != "" && !slices.Contains(seen, st.Session.Verdict) {
-						seen = append(seen, st.Session.Verdict)
-					}
-					return nil
-				})
-			}()
+			leave := attend(ctx, t, c, func(st api.Status) {
+				if v := st.Session.Verdict; v != "" && !slices.Contains(seen, v) {
+					seen = append(seen, v)
+				}
+			})
+			issued := ticket(ctx, t, c)
 			_, err := c.Serve(ctx, issued, false, nil)
-			stop()
-			<-watched
+			leave()
 			if err != nil {
 				t.Fatal(err)
 			}
