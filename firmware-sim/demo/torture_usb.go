@@ -244,7 +244,8 @@ func (r *usbTorture) judge(ctx context.Context, cycles int) error {
 		wrong = append(wrong, fmt.Sprintf("%d intakes got through and %d tickets are done", r.intakes, audit.Done))
 	}
 	if len(wrong) > 0 {
-		return fmt.Errorf("%d rules are broken:\n  %s", len(wrong), strings.Join(wrong, "\n  "))
+		return fmt.Errorf("%d rules are broken:\n  %s\n(hint: the machine stood still for up to %v; with much else to do it simulates devices that hang)",
+			len(wrong), strings.Join(wrong, "\n  "), r.watch.stoodStill().Round(time.Millisecond))
 	}
 	return nil
 }
@@ -260,6 +261,7 @@ func (r *usbTorture) summary(cycles int, last figures) {
 		fmt.Fprintf(w, "%s\t%v at most\n", what, r.slowest[what].Round(time.Millisecond))
 	}
 	fmt.Fprintf(w, "after %d cycles\t%s\nat the end\t%s\n", r.warm, r.first, last)
+	fmt.Fprintf(w, "the machine stood still\t%v at most\n", r.watch.stoodStill().Round(time.Millisecond))
 	_ = w.Flush()
 	fmt.Print(b.String())
 }

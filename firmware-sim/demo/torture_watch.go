@@ -27,6 +27,7 @@ type statusWatch struct {
 	changed chan struct{}
 	known   map[string]bool // identities that may be there
 	faults  []string
+	still   time.Duration // the machine let this process wait so long at most
 	err     error // the watch has ended
 }
 
@@ -42,12 +43,29 @@ func follow(ctx context.Context, centre *stage.Centre) (*statusWatch, func()) {
 		})
 		w.end(err)
 	})
+	both.Go(func() { w.pulse(ctx) })
 	attendant := &stage.Attendant{Kiosk: centre.Kiosk, Pseudonym: "attendant-1"}
 	both.Go(func() { _ = attendant.Run(ctx) })
 	return w, func() {
 		cancel()
 		both.Wait()
 	}
+}
+
+// pulse measures for how long the machine stands still: what simulates a device then does not answer either.
+func (w *statusWatch) pulse(ctx context.Context) {
+	const beat = 50 * time.Millisecond
+	for last := time.Now(); wait(ctx, beat); last = time.Now() {
+		w.mu.Lock()
+		w.still = max(w.still, time.Since(last)-beat)
+		w.mu.Unlock()
+	}
+}
+
+func (w *statusWatch) stoodStill() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.still
 }
 
 // maxFaults bounds what is noted.
