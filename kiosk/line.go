@@ -33,7 +33,7 @@ func (d *Daemon) show(ctx context.Context) error {
 }
 
 func (d *Daemon) lineStatus(st api.Status) station.Status {
-	line := station.Status{Ready: st.Ready, Pending: st.Outbox.Pending, Refused: st.Outbox.Refused, At: d.now()}
+	line := station.Status{Ready: st.Ready, Pending: st.Outbox.Pending, Refused: st.Outbox.Refused, Locked: st.Locked, At: d.now()}
 	for _, p := range st.Problems {
 		line.Problems = append(line.Problems, station.Trouble(p))
 	}

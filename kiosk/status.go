@@ -34,6 +34,7 @@ func (d *Daemon) Status() (api.Status, <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	st.Sequence, st.LastEnd, st.LastScan = sequence, d.lastEnd, d.lastScan
+	st.Locked = d.locked
 	st.Ready = len(st.Problems) == 0 && d.cur == nil && !d.starting && d.testing == 0
 	if d.cur == nil {
 		return st, changed
