@@ -28,7 +28,7 @@ type statusWatch struct {
 	known   map[string]bool // identities that may be there
 	faults  []string
 	still   time.Duration // the machine let this process wait so long at most
-	err     error // the watch has ended
+	err     error         // the watch has ended
 }
 
 // follow watches a kiosk, with an attendant beside it, until the returned function is called.
