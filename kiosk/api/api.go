@@ -35,7 +35,7 @@ type Status struct {
 	Demo      bool             `json:"demo,omitempty"`
 	Version   string           `json:"version"`
 	Started   time.Time        `json:"started"`
-	Ready     bool             `json:"ready"` // nothing keeps a session from starting: no problem, no session in progress
+	Ready     bool             `json:"ready"`            // nothing keeps a session from starting: no problem, no session in progress
 	Locked    bool             `json:"locked,omitempty"` // by staff
 	Problems  []Problem        `json:"problems,omitempty"`
 	Session   *session.Session `json:"session,omitempty"`
