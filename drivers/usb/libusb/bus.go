@@ -150,7 +150,7 @@ func refused(n node, r C.int) error {
 // busy says who holds an interface, where the system tells.
 func busy(n node) error {
 	if who := holder(n.path()); who != "" {
-		return fmt.Errorf("held by %s: %w", who, usb.ErrBusy)
+		return &usb.BusyError{Holder: who}
 	}
 	return fmt.Errorf("%w (hint: as root, fuser -v %s tells which)", usb.ErrBusy, n.path())
 }

@@ -83,6 +83,7 @@ func describe(name string) (attached, bool) {
 	a.info.Manufacturer, a.info.ProductName = attribute(dir, "manufacturer"), attribute(dir, "product")
 	a.info.Serial, a.info.Speed = attribute(dir, "serial"), speed(attribute(dir, "speed"))
 	a.info.Bus, a.info.Port, a.info.SysfsPath = usb.KernelBus, name, real
+	a.info.Address = uint32(bus)<<16 | uint32(address)
 	return a, true
 }
 
