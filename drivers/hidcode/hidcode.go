@@ -23,8 +23,8 @@ import (
 const (
 	requestLimit = 2 * time.Second        // of a control request
 	silenceLimit = time.Second            // between two reports of one code
-	settleGap    = 50 * time.Millisecond  // of silence means that a code that was cut off is over
-	settleLimit  = 100 * time.Millisecond // of waiting for that
+	settleLimit  = 100 * time.Millisecond // of fetching the rest of a code that was cut off
+	skipGap      = 50 * time.Millisecond  // of silence means that the rest does not come any more
 )
 
 // Model is a reader of a maker that the driver does not know, or one that ends its codes in its own way.
@@ -209,7 +209,8 @@ func (r *reader) clearHalt(ctx context.Context) error {
 	return errors.ErrUnsupported
 }
 
-// settle throws away what is left of a code that will not be read to its end. What it can't fetch now, the next Read skips.
+// settle throws away what is left of a code that will not be read to its end: what comes up to that end, for as long as the limit
+// allows. What is still coming then, or can't be fetched now, the next Read skips.
 func (r *reader) settle(ctx context.Context, why error) {
 	begun := r.codes.pending()
 	cut := begun || ctx.Err() == nil
@@ -220,14 +221,19 @@ func (r *reader) settle(ctx context.Context, why error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
 	defer cancel()
+	var last time.Time // that something came
 	for {
-		_, err := r.soon(ctx)
+		n, err := r.dev.Transfer(ctx, r.in, r.buf)
 		if err != nil && !errors.Is(err, usb.ErrOverflow) {
-			quiet := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
-			r.stale = begun && !quiet
-			return
+			r.stale = begun && (time.Since(last) < skipGap || !errors.Is(err, context.DeadlineExceeded))
+			break
+		}
+		last = time.Now()
+		if ended, _ := r.codes.take(r.buf[:n]); len(ended) > 0 {
+			break
 		}
 	}
+	r.codes.reset()
 }
 
 // skip throws away what comes at once, up to the end of a code that was cut off. It returns an error only where ctx ends.
@@ -236,10 +242,12 @@ func (r *reader) skip(ctx context.Context) error {
 		return nil
 	}
 	for halts := 0; r.stale; {
-		report, err := r.soon(ctx)
+		soon, cancel := context.WithTimeout(ctx, skipGap)
+		n, err := r.dev.Transfer(soon, r.in, r.buf)
+		cancel()
 		switch {
 		case err == nil:
-			ended, _ := r.codes.take(report)
+			ended, _ := r.codes.take(r.buf[:n])
 			r.stale = len(ended) == 0
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -251,12 +259,4 @@ func (r *reader) skip(ctx context.Context) error {
 	}
 	r.codes.reset()
 	return nil
-}
-
-// soon fetches a report that is there already, or comes within a moment.
-func (r *reader) soon(ctx context.Context) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, settleGap)
-	defer cancel()
-	n, err := r.dev.Transfer(ctx, r.in, r.buf)
-	return r.buf[:n], err
 }
