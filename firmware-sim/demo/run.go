@@ -21,6 +21,10 @@ func (runCmd) Run(ctx context.Context, c *cli) error {
 	if err := centre.StartAll(ctx); err != nil {
 		return err
 	}
+	password, err := centre.Supervisor(ctx, "supervisor")
+	if err != nil {
+		return err
+	}
 	ctl := fmt.Sprintf("%s --socket %s", filepath.Join(c.Bin, "kioskctl"), nearby(centre.Socket()))
 	fmt.Printf("The centre is up: %s.\n\n", centre.Describe())
 	for range 3 {
@@ -38,9 +42,12 @@ Try, in another terminal, from this folder:
   %[1]s outbox
   %[1]s trace ID                 with any id that you see
 
+  bin/kiosk-ui --windowed --socket %[4]s   the applicant's screen, where there is a display
+  %[5]s   the staff's console: supervisor, password %[6]s
+
 Simulated devices: %[2]s (docs/scenarios.md). Logs: %[3]s.
 Ctrl-C ends it.
-`, ctl, centre.Control(), filepath.Join(c.Out, "logs"))
+`, ctl, centre.Control(), filepath.Join(c.Out, "logs"), nearby(centre.Socket()), centre.Console(), password)
 	attendant := &stage.Attendant{Kiosk: centre.Kiosk, Pseudonym: "attendant-1"}
 	_ = attendant.Run(ctx)
 	fmt.Println("\nending…")

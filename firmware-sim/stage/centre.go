@@ -49,7 +49,7 @@ type Centre struct {
 }
 
 // Ports are the loopback ports of a centre's processes.
-type Ports struct{ Queue, Central, USB, Control int }
+type Ports struct{ Queue, Browsers, Central, USB, Control int }
 
 // The programs of a centre, in the order in which they start.
 const (
@@ -165,7 +165,7 @@ func (c *Centre) ports() error {
 			_ = l.Close()
 		}
 	}()
-	for _, p := range []*int{&c.Ports.Queue, &c.Ports.Central, &c.Ports.USB, &c.Ports.Control} {
+	for _, p := range []*int{&c.Ports.Queue, &c.Ports.Browsers, &c.Ports.Central, &c.Ports.USB, &c.Ports.Control} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return err

@@ -9,8 +9,12 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
+
+	"loket/queue"
 )
 
 // configure writes the configurations of the programs.
@@ -31,6 +35,7 @@ func (c *Centre) configure() error {
 	maps.Copy(kioskd, c.Station)
 	queued := pem("queue")
 	queued["listen"], queued["database"] = fmt.Sprintf("127.0.0.1:%d", c.Ports.Queue), c.path("queue", "queue.db")
+	queued["browsers"] = fmt.Sprintf("127.0.0.1:%d", c.Ports.Browsers)
 	central := pem("central")
 	for k, v := range map[string]any{
 		"listen": fmt.Sprintf("127.0.0.1:%d", c.Ports.Central), "store": c.path("central"),
@@ -68,6 +73,20 @@ func (c *Centre) Socket() string { return c.socket }
 
 // Control is the address of the simulated devices' control API.
 func (c *Centre) Control() string { return fmt.Sprintf("http://127.0.0.1:%d", c.Ports.Control) }
+
+// Console is the address of the staff's console.
+func (c *Centre) Console() string { return c.url(c.Ports.Browsers) }
+
+// Supervisor adds a supervisor's account for the console and returns its password.
+func (c *Centre) Supervisor(ctx context.Context, login string) (string, error) {
+	password := queue.NewID("pw")
+	add := exec.CommandContext(ctx, filepath.Join(c.Bin, Queued), "account", "add", login, "supervisor", "--config", c.path("etc", Queued+".yaml"))
+	add.Stdin = strings.NewReader(password + "\n")
+	if out, err := add.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("adding an account: %w\n%s", err, out)
+	}
+	return password, nil
+}
 
 // Describe says in one line where everything listens.
 func (c *Centre) Describe() string {
