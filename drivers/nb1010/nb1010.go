@@ -240,7 +240,7 @@ func (s *sensor) transfer(ctx context.Context, limit time.Duration, endpoint uin
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	n, err := s.dev.Transfer(ctx, endpoint, buf)
-	if errors.Is(err, usb.ErrStall) && s.clearHalts(ctx, endpoint) == nil {
+	if errors.Is(err, usb.ErrStall) && usb.ClearHalts(ctx, s.dev, endpoint) == nil {
 		n, err = s.dev.Transfer(ctx, endpoint, buf)
 	}
 	return n, err
@@ -251,7 +251,7 @@ func (s *sensor) recover(ctx context.Context) error {
 	if !s.dirty {
 		return nil
 	}
-	if err := s.clearHalts(ctx, endpointOut, endpointIn); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if err := usb.ClearHalts(ctx, s.dev, endpointOut, endpointIn); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
 	var buf [wholePackets]byte
@@ -267,19 +267,5 @@ func (s *sensor) recover(ctx context.Context) error {
 		}
 	}
 	s.owed, s.dirty = 0, false
-	return nil
-}
-
-// clearHalts clears the halts of endpoints. It returns [errors.ErrUnsupported] where the bus can't.
-func (s *sensor) clearHalts(ctx context.Context, endpoints ...uint8) error {
-	r, ok := s.dev.(usb.Resetter)
-	if !ok {
-		return fmt.Errorf("clearing halts: %w", errors.ErrUnsupported)
-	}
-	for _, e := range endpoints {
-		if err := r.ClearHalt(ctx, e); err != nil {
-			return fmt.Errorf("clearing the halt of endpoint %02x: %w", e, err)
-		}
-	}
 	return nil
 }

@@ -74,20 +74,7 @@ func reference(finger *image.Gray) drivers.Image {
 func attach(t *testing.T) (*sim.Device, *sensor) {
 	t.Helper()
 	d := sim.New(sim.Options{})
-	bus := usbtest.Attach(d)
-	infos, err := bus.Devices(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := bus.Open(t.Context(), infos[0].Identity())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dev, err := Driver().Open(t.Context(), raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = dev.Close() })
+	dev := driverstest.OpenOn(t, Driver(), usbtest.Attach(d))
 	return d, dev.(*sensor)
 }
 

@@ -179,7 +179,7 @@ func (w *waiting) listen(ctx context.Context, to chan<- sighting) {
 	var buf [64]byte
 	for last, stalled := uint16(0), false; ; last++ {
 		n, err := w.dev.Transfer(ctx, endpointEvent, buf[:])
-		if errors.Is(err, usb.ErrStall) && !stalled && w.clearHalts(ctx, endpointEvent) == nil {
+		if errors.Is(err, usb.ErrStall) && !stalled && usb.ClearHalts(ctx, w.dev, endpointEvent) == nil {
 			stalled = true
 			n, err = w.dev.Transfer(ctx, endpointEvent, buf[:])
 		}

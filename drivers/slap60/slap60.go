@@ -147,7 +147,7 @@ func (s *scanner) resync(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
 	if s.dirty {
-		if err := s.clearHalts(ctx, endpointCommand, endpointResponse, endpointEvent); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		if err := usb.ClearHalts(ctx, s.dev, endpointCommand, endpointResponse, endpointEvent); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
 	}
@@ -168,20 +168,6 @@ func (s *scanner) resync(ctx context.Context) error {
 	return nil
 }
 
-// clearHalts clears the halts of endpoints. It returns [errors.ErrUnsupported] where the bus can't.
-func (s *scanner) clearHalts(ctx context.Context, endpoints ...uint8) error {
-	r, ok := s.dev.(usb.Resetter)
-	if !ok {
-		return fmt.Errorf("clearing halts: %w", errors.ErrUnsupported)
-	}
-	for _, e := range endpoints {
-		if err := r.ClearHalt(ctx, e); err != nil {
-			return fmt.Errorf("clearing the halt of endpoint %02x: %w", e, err)
-		}
-	}
-	return nil
-}
-
 // exchange runs one command; room is the size of the greatest payload that may come back. The response's payload is valid
 // until the next exchange.
 func (s *scanner) exchange(ctx context.Context, code uint8, payload []byte, room int) (response, error) {
@@ -193,7 +179,7 @@ func (s *scanner) exchangeWithin(ctx context.Context, limit time.Duration, code 
 	s.counter++
 	frame := encodeCommand(code, s.counter, payload)
 	r, err := s.attempt(ctx, limit, frame, room)
-	if errors.Is(err, usb.ErrStall) && s.clearHalts(ctx, endpointCommand, endpointResponse) == nil {
+	if errors.Is(err, usb.ErrStall) && usb.ClearHalts(ctx, s.dev, endpointCommand, endpointResponse) == nil {
 		r, err = s.attempt(ctx, limit, frame, room)
 	}
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"loket/drivers/driverstest"
 )
 
 // transferOf makes an image of rows that are sent as blocks say. Blocks are pairs of flags and rows.
@@ -44,16 +46,13 @@ func decode(t testing.TB, b []byte, key uint32) *image.Gray {
 	return img
 }
 
-// differences lists the pixels in which two images differ, in the order in which the reader sends them.
+// differences lists the pixels in which two images differ, as the reader counts and in the order in which it sends them.
 func differences(a, b *image.Gray) []image.Point {
-	var list []image.Point
-	for i := range a.Pix {
-		if a.Pix[i] != b.Pix[i] {
-			i = len(a.Pix) - 1 - i
-			list = append(list, image.Pt(i%width, i/width))
-		}
-	}
+	list := driverstest.Differences(a, b)
 	slices.Reverse(list)
+	for i, p := range list {
+		list[i] = image.Pt(width-1-p.X, height-1-p.Y)
+	}
 	return list
 }
 

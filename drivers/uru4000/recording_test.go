@@ -3,49 +3,17 @@ package uru4000
 import (
 	"bytes"
 	"image"
-	"image/png"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"testing/synctest"
 
 	"loket/drivers"
+	"loket/drivers/driverstest"
 	"loket/drivers/usb"
 	"loket/drivers/usb/libusb"
 	"loket/drivers/usb/usbtest"
 	"loket/drivers/usb/usbtest/umockdev"
 )
-
-// fixture reads a file of the recorded reader.
-func fixture(t *testing.T, name string) []byte {
-	t.Helper()
-	t.Attr("fixtures", "usb")
-	dir := os.Getenv("LOKET_FIXTURES")
-	if dir == "" {
-		t.Skip("LOKET_FIXTURES is not set: the recordings are not here")
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "usb", "uru4000-4500", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// capturedBefore is the image that came with the recording.
-func capturedBefore(t *testing.T) *image.Gray {
-	t.Helper()
-	m, err := png.Decode(bytes.NewReader(fixture(t, "capture.png")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	gray := image.NewGray(m.Bounds())
-	for i := range gray.Pix {
-		r, _, _, _ := m.At(i%gray.Stride, i/gray.Stride).RGBA()
-		gray.Pix[i] = uint8(r >> 8)
-	}
-	return gray
-}
 
 // recordedSeed is the one that the recording was made with.
 const recordedSeed = 0x51ea2124
@@ -53,7 +21,7 @@ const recordedSeed = 0x51ea2124
 // play captures from a recording.
 func play(t *testing.T, packets []byte) *image.Gray {
 	t.Helper()
-	info, descriptors, err := usbtest.ReadUmockdev(bytes.NewReader(fixture(t, "device")))
+	info, descriptors, err := usbtest.ReadUmockdev(bytes.NewReader(driverstest.Fixture(t, "uru4000-4500/device")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,47 +43,28 @@ func play(t *testing.T, packets []byte) *image.Gray {
 // captureOver captures one finger from the reader on a bus.
 func captureOver(t *testing.T, bus usb.Bus, seed uint32) *image.Gray {
 	t.Helper()
-	infos, err := bus.Devices(t.Context())
+	dev := driverstest.OpenOn(t, New(Options{Seed: seed}), bus)
+	defer dev.Close()
+	img, err := dev.(drivers.FingerprintScanner).Capture(t.Context(), rightIndex, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	driver := New(Options{Seed: seed})
-	for _, i := range infos {
-		if !driver.Match(i) {
-			continue
-		}
-		raw, err := bus.Open(t.Context(), i.Identity())
-		if err != nil {
-			t.Fatal(err)
-		}
-		dev, err := driver.Open(t.Context(), raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer dev.Close()
-		img, err := dev.(drivers.FingerprintScanner).Capture(t.Context(), rightIndex, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return img.Gray
-	}
-	t.Fatalf("no reader among %+v", infos)
-	return nil
+	return img.Gray
 }
 
 func TestRecordedTrafficGivesTheReferenceImage(t *testing.T) {
-	want := capturedBefore(t)
+	want := driverstest.GrayFixture(t, "uru4000-4500/capture.png")
 	synctest.Test(t, func(t *testing.T) {
-		got := play(t, fixture(t, "capture.pcapng"))
-		if got.Rect != want.Rect || len(differences(got, want)) != 0 {
-			t.Errorf("%v, %d pixels differ", got.Rect, len(differences(got, want)))
+		got := play(t, driverstest.Fixture(t, "uru4000-4500/capture.pcapng"))
+		if len(driverstest.Differences(got, want)) != 0 {
+			t.Errorf("%v, %d pixels differ", got.Rect, len(driverstest.Differences(got, want)))
 		}
 	})
 }
 
 func TestFlippedByteInTheRecordingChangesThePixelsItMust(t *testing.T) {
-	want := capturedBefore(t)
-	packets := fixture(t, "capture.pcapng")
+	want := driverstest.GrayFixture(t, "uru4000-4500/capture.png")
+	packets := driverstest.Fixture(t, "uru4000-4500/capture.pcapng")
 	start := bytes.Index(packets, []byte{0x10, 0x40, 0x80, 0x01, 0x21, 0x01}) // the head of the one image
 	for _, c := range []struct {
 		why  string
@@ -141,9 +90,9 @@ func TestFlippedByteInTheRecordingChangesThePixelsItMust(t *testing.T) {
 // TestRecordedReaderGivesTheReferenceImage goes through libusb to the recorded device.
 func TestRecordedReaderGivesTheReferenceImage(t *testing.T) {
 	umockdev.Run(t, umockdev.URU4500(), func(t *testing.T) {
-		got, want := captureOver(t, &libusb.Bus{}, recordedSeed), capturedBefore(t)
-		if got.Rect != want.Rect || len(differences(got, want)) != 0 {
-			t.Errorf("%v, %d pixels differ", got.Rect, len(differences(got, want)))
+		got, want := captureOver(t, &libusb.Bus{}, recordedSeed), driverstest.GrayFixture(t, "uru4000-4500/capture.png")
+		if len(driverstest.Differences(got, want)) != 0 {
+			t.Errorf("%v, %d pixels differ", got.Rect, len(driverstest.Differences(got, want)))
 		}
 	})
 }

@@ -127,7 +127,7 @@ func (r *reader) leave() {
 // powerUp takes the reader's power away, gives it back, and waits until it is there.
 func (r *reader) powerUp(ctx context.Context, reports <-chan sighting) error {
 	if r.dirty {
-		if err := r.clearHalts(ctx, endpointReport, endpointImage); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		if err := usb.ClearHalts(ctx, r.dev, endpointReport, endpointImage); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
 		r.dirty = false
@@ -216,24 +216,10 @@ func (r *reader) control(ctx context.Context, s usb.Setup, b []byte) (int, error
 // transfer reads from an endpoint, and once more after a stall whose halt could be cleared.
 func (r *reader) transfer(ctx context.Context, endpoint uint8, b []byte) (int, error) {
 	n, err := r.dev.Transfer(ctx, endpoint, b)
-	if errors.Is(err, usb.ErrStall) && r.clearHalts(ctx, endpoint) == nil {
+	if errors.Is(err, usb.ErrStall) && usb.ClearHalts(ctx, r.dev, endpoint) == nil {
 		n, err = r.dev.Transfer(ctx, endpoint, b)
 	}
 	return n, err
-}
-
-// clearHalts clears the halts of endpoints. It returns [errors.ErrUnsupported] where the bus can't.
-func (r *reader) clearHalts(ctx context.Context, endpoints ...uint8) error {
-	resetter, ok := r.dev.(usb.Resetter)
-	if !ok {
-		return fmt.Errorf("clearing halts: %w", errors.ErrUnsupported)
-	}
-	for _, e := range endpoints {
-		if err := resetter.ClearHalt(ctx, e); err != nil {
-			return fmt.Errorf("clearing the halt of endpoint %02x: %w", e, err)
-		}
-	}
-	return nil
 }
 
 // seed returns what hides the next key.

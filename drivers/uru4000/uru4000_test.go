@@ -83,20 +83,7 @@ func TestDriverPassesTheSuite(t *testing.T) {
 func attach(t *testing.T, opt sim.Options) (*sim.Device, *reader) {
 	t.Helper()
 	d := sim.New(opt)
-	bus := usbtest.Attach(d)
-	infos, err := bus.Devices(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := bus.Open(t.Context(), infos[0].Identity())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dev, err := Driver().Open(t.Context(), raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = dev.Close() })
+	dev := driverstest.OpenOn(t, Driver(), usbtest.Attach(d))
 	return d, dev.(*reader)
 }
 
