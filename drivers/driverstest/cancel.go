@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"loket/drivers"
@@ -164,22 +165,24 @@ func (b *bench) muffle(u use, at int, silent bool) int {
 	raw := newMuffled(dev)
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
-	var ended time.Time
+	var ended atomic.Pointer[time.Time] // a use that came to its end before may be over when it is set
 	raw.arm(at, silent, func() {
 		time.AfterFunc(10*time.Millisecond, func() {
-			ended = time.Now()
+			now := time.Now()
+			ended.Store(&now)
 			cancel()
 		})
 	})
 	err = u.run(ctx, b, raw)
 	where := fmt.Sprintf("%s, cancelled at transfer %d, silent: %v", u.name, at, silent)
+	when := ended.Load()
 	switch {
 	case at < 0 && err != nil:
 		b.Fatalf("%s with nothing in its way: %v", u.name, err)
 	case silent && err != nil && !errors.Is(err, context.Canceled):
 		b.Errorf("%s: ended with %v", where, err)
-	case !ended.IsZero() && time.Since(ended) > promptly:
-		b.Errorf("%s: returned after %v", where, time.Since(ended))
+	case when != nil && time.Since(*when) > promptly:
+		b.Errorf("%s: returned after %v", where, time.Since(*when))
 	}
 	count := raw.counted()
 	closing := time.Now()

@@ -1,6 +1,7 @@
 package uru4000
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func (r *reader) run(ctx context.Context, watch func(drivers.Progress)) (img dri
 	if err := r.write(ctx, registerMode, modeOff); err != nil {
 		return img, err
 	}
-	if err := stop(); err != nil {
+	if err := cmp.Or(stop(), ctx.Err()); err != nil {
 		return img, err
 	}
 	watch(drivers.Progress{Hint: biometric.HintPresentationOK})
