@@ -291,16 +291,13 @@ func (b *bench) meet(dev drivers.Device, kind trouble, at int) (drivers.Device, 
 	return dev, true
 }
 
-// goodCapture is what a capture ends as that gives the reference image.
-const goodCapture = "a good capture"
-
 // judge tells what is wrong with how a capture ended.
 func (b *bench) judge(kind trouble, did, in bool, img drivers.Image, err error) string {
 	var retry *drivers.RetryError
 	verdict := drivers.Verdict(err)
 	if err == nil {
 		defer img.Wipe()
-		verdict = goodCapture
+		verdict = "a good capture"
 		if !b.same(img) {
 			verdict = "another image"
 		}
@@ -315,10 +312,6 @@ func (b *bench) judge(kind trouble, did, in bool, img drivers.Image, err error) 
 	if b.cfg.Silent && slices.Contains(allowed, "hung") {
 		allowed = append(allowed, "waiting")
 	}
-	if b.network && (kind == cancel || kind == long) {
-		// A listener's last transfer races with the end of the capture in real time; in process the order is fixed, and strict.
-		allowed = append(allowed, goodCapture)
-	}
 	if slices.Contains(allowed, verdict) || kind == shut && err != nil {
 		return ""
 	}
@@ -328,7 +321,7 @@ func (b *bench) judge(kind trouble, did, in bool, img drivers.Image, err error) 
 // allowed lists how a capture may end. A driver that mends what went wrong, and gives the reference image, is welcome to,
 // save where a wrong answer has to be seen.
 func allowed(kind trouble, did, in, noChecksum bool) []string {
-	const good = goodCapture
+	const good = "a good capture"
 	verdict := map[trouble]string{unplug: "unplugged", stall: "crashed", dead: "crashed", short: "crashed", long: "crashed",
 		garbled: "crashed", flip: "crashed", hang: "hung", cancel: "cancelled", shut: "unplugged"}[kind]
 	switch {
