@@ -16,21 +16,23 @@ import (
 	"strings"
 
 	xdraw "golang.org/x/image/draw"
+
+	"loket/kiosk/biometric/pgm"
 )
 
 // Bounds of a picture that is read from a file.
 const (
 	maxFile   = 64 << 20 // bytes
-	maxSide   = 20000    // px
-	maxPixels = 40 << 20
+	maxSide   = pgm.MaxSide
+	maxPixels = pgm.MaxPixels
 )
 
 // Decode reads a picture in PNG, JPEG or PGM, told apart by its first bytes. Its size is bounded before memory is taken.
 func Decode(data []byte) (image.Image, error) {
 	decode, config := jpeg.Decode, jpeg.DecodeConfig
 	switch {
-	case bytes.HasPrefix(data, []byte("P5")), bytes.HasPrefix(data, []byte("P2")):
-		return DecodePGM(data)
+	case pgm.Is(data):
+		return pgm.Decode(data)
 	case bytes.HasPrefix(data, []byte("\x89PNG")):
 		decode, config = png.Decode, png.DecodeConfig
 	case !isJPEG(data):

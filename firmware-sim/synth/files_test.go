@@ -13,42 +13,6 @@ import (
 	"testing"
 )
 
-func TestDecodePGM(t *testing.T) {
-	want := []uint8{0, 128, 255, 7, 8, 9}
-	for name, file := range map[string]string{
-		"raw":         "P5\n3 2\n255\n\x00\x80\xff\x07\x08\x09",
-		"commented":   "P5 # made by\n#another\n3\t2 #x\n255\n\x00\x80\xff\x07\x08\x09",
-		"plain":       "P2\n3 2 255\n0 128 255\n7 8 # eight\n 9\n",
-		"sixteen":     "P5 3 2 65535 " + "\x00\x00\x80\x80\xff\xff\x07\x07\x08\x08\x09\x09",
-		"with a tail": "P5\n3 2\n255\n\x00\x80\xff\x07\x08\x09P5 more",
-	} {
-		img, err := DecodePGM([]byte(file))
-		if err != nil || img.Rect != image.Rect(0, 0, 3, 2) || !bytes.Equal(img.Pix, want) {
-			t.Errorf("%s: %v, %v", name, img, err)
-		}
-	}
-	for name, file := range map[string]string{
-		"another format": "P6\n3 2\n255\n",
-		"empty":          "",
-		"cut header":     "P5 3",
-		"cut pixels":     "P5 3 2 255 abc",
-		"no width":       "P5 0 2 255 abc",
-		"huge":           "P5 19999 19999 255 abc",
-		"long number":    "P5 99999999999 2 255 abc",
-		"deep":           "P5 1 1 65536 abc",
-		"words":          "P2 2 1 255 one two",
-		"few":            "P2 2 2 255 1 2 3",
-	} {
-		if _, err := DecodePGM([]byte(file)); err == nil {
-			t.Errorf("%s was read", name)
-		}
-	}
-	img, err := DecodePGM([]byte("P5 3 1 15 \x00\x0f\xff"))
-	if err != nil || !bytes.Equal(img.Pix, []uint8{0, 255, 255}) {
-		t.Errorf("a maximal value of 15: %v %v", img, err)
-	}
-}
-
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("P5\n3 2\n255\n\x00\x80\xff\x07\x08\x09"))
 	f.Add([]byte("P2 # plain\n3 2 255\n0 128 255 7 8 9"))

@@ -11,8 +11,13 @@ import (
 
 	"loket/drivers"
 	"loket/kiosk/biometric"
+	"loket/kiosk/biometric/finger"
 	"loket/kiosk/plan"
 )
+
+// MeasureResampledFrom is, in the measures of a finger, the scanner's pixels an inch, where its image was brought to a coarser
+// scale.
+const MeasureResampledFrom = "resampled-from-ppi"
 
 // shot is one finger of one attempt.
 type shot struct {
@@ -265,13 +270,19 @@ func (c *capture) rescale(img *drivers.Image) (native int) {
 	if to == from {
 		return 0
 	}
-	coarser := resample(img.Gray, from, to)
+	coarser := finger.Resample(img.Gray, from, to)
 	clear(img.Gray.Pix)
 	img.Gray, img.PPI = coarser, to
 	for i := range img.Fingers {
 		img.Fingers[i].Box = scaledBox(img.Fingers[i].Box, from, to)
 	}
 	return from
+}
+
+// scaledBox brings a box to another scale. It never loses a pixel that it held.
+func scaledBox(b image.Rectangle, from, to int) image.Rectangle {
+	up := func(v int) int { return (v*to + from - 1) / from }
+	return image.Rect(b.Min.X*to/from, b.Min.Y*to/from, up(b.Max.X), up(b.Max.Y))
 }
 
 // split cuts an image into its fingers, names them from left to right, and judges each. A wrong number of fingers gives none.

@@ -34,6 +34,9 @@ type cli struct {
 	} `cmd:"" name:"usb" help:"Look at USB traffic."`
 	Outbox outboxCmd `cmd:"" help:"Show the sealed records that wait for their receipt."`
 	Trace  traceCmd  `cmd:"" help:"Show the chain from ticket to receipt, from any id in it."`
+	Finger struct {
+		Info infoCmd `cmd:"" help:"Show the format, size and scale of a finger image."`
+	} `cmd:"" help:"Work on files of finger images: PGM or PNG. No daemon is needed."`
 }
 
 // call is what every command gets: the daemon, and where its words go.

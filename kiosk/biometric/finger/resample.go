@@ -1,13 +1,9 @@
-package acquire
+package finger
 
 import (
 	"image"
 	"math"
 )
-
-// MeasureResampledFrom is, in the measures of a finger, the scanner's pixels an inch, where its image was brought to a coarser
-// scale.
-const MeasureResampledFrom = "resampled-from-ppi"
 
 // lobes is how far the filter reaches: three zeros of the sinc on each side (Lanczos).
 const lobes = 3
@@ -18,9 +14,10 @@ const (
 	extraBits  = 6
 )
 
-// resample brings an image to a coarser scale: a low-pass filter below the new scale's limit, then fewer pixels. Beyond its
-// edges the image goes on as its outermost pixels. Pixels are summed up in integers.
-func resample(img *image.Gray, from, to int) *image.Gray {
+// Resample brings an image from one scale to a coarser one, both in pixels an inch: a low-pass filter below the new scale's
+// limit, then fewer pixels. Beyond its edges the image goes on as its outermost pixels. Pixels are summed up in integers. It
+// reads img only; from is not less than to.
+func Resample(img *image.Gray, from, to int) *image.Gray {
 	size := img.Rect.Size()
 	columns, rows := kernels(size.X, from, to), kernels(size.Y, from, to)
 	between := make([]int32, len(columns)*size.Y)
@@ -120,10 +117,4 @@ func lanczos(x float64) float64 {
 // scaled brings a length to another scale, to the nearest pixel.
 func scaled(length, from, to int) int {
 	return int((2*int64(length)*int64(to) + int64(from)) / (2 * int64(from)))
-}
-
-// scaledBox brings a box to another scale. It never loses a pixel that it held.
-func scaledBox(b image.Rectangle, from, to int) image.Rectangle {
-	up := func(v int) int { return (v*to + from - 1) / from }
-	return image.Rect(b.Min.X*to/from, b.Min.Y*to/from, up(b.Max.X), up(b.Max.Y))
 }

@@ -1,4 +1,8 @@
-package synth
+// Package pgm reads and writes portable graymaps, the plainest files that hold an 8-bit grey image.
+//
+// The one idea: the pixels and nothing else, so that two programs can be compared byte for byte. It keeps to the pgm(5) page of
+// Netpbm.
+package pgm
 
 import (
 	"errors"
@@ -6,10 +10,31 @@ import (
 	"image"
 )
 
-// DecodePGM reads a portable graymap, raw (P5) or plain (P2), with comments and any maximal value; 8 bits come out. What
-// follows the first picture is ignored. It keeps to the pgm(5) page of Netpbm.
-func DecodePGM(data []byte) (*image.Gray, error) {
-	h, err := readPGMHeader(data)
+// Bounds of a picture that is read.
+const (
+	MaxSide   = 20000 // px
+	MaxPixels = 40 << 20
+)
+
+// Is reports whether a file begins as a portable graymap does.
+func Is(data []byte) bool {
+	return len(data) >= 2 && data[0] == 'P' && (data[1] == '2' || data[1] == '5')
+}
+
+// Encode writes an image as a raw portable graymap (P5) of 8 bits.
+func Encode(img *image.Gray) []byte {
+	size := img.Rect.Size()
+	out := fmt.Appendf(make([]byte, 0, size.X*size.Y+32), "P5\n%d %d\n255\n", size.X, size.Y)
+	for y := range size.Y {
+		out = append(out, img.Pix[y*img.Stride:][:size.X]...)
+	}
+	return out
+}
+
+// Decode reads a portable graymap, raw (P5) or plain (P2), with comments and any maximal value; 8 bits come out. What
+// follows the first picture is ignored. Its size is bounded before memory is taken.
+func Decode(data []byte) (*image.Gray, error) {
+	h, err := readHeader(data)
 	if err != nil {
 		return nil, fmt.Errorf("reading PGM: %w", err)
 	}
@@ -19,38 +44,38 @@ func DecodePGM(data []byte) (*image.Gray, error) {
 	return h.decodeRaw(data)
 }
 
-// pgmHeader is what stands before the pixels.
-type pgmHeader struct {
+// header is what stands before the pixels.
+type header struct {
 	plain      bool
 	w, h, maxv int
 	pixels     int // offset of what follows the header
 }
 
-func readPGMHeader(data []byte) (pgmHeader, error) {
-	if len(data) < 2 || data[0] != 'P' || data[1] != '2' && data[1] != '5' {
-		return pgmHeader{}, errors.New("it begins with neither P5 nor P2")
+func readHeader(data []byte) (header, error) {
+	if !Is(data) {
+		return header{}, errors.New("it begins with neither P5 nor P2")
 	}
-	h := pgmHeader{plain: data[1] == '2'}
+	h := header{plain: data[1] == '2'}
 	at := 2
 	for _, field := range []struct {
 		name string
 		to   *int
 		max  int
-	}{{"width", &h.w, maxSide}, {"height", &h.h, maxSide}, {"maximal value", &h.maxv, 65535}} {
+	}{{"width", &h.w, MaxSide}, {"height", &h.h, MaxSide}, {"maximal value", &h.maxv, 65535}} {
 		v, next, err := nextNumber(data, at)
 		if err != nil {
-			return pgmHeader{}, fmt.Errorf("its %s: %w", field.name, err)
+			return header{}, fmt.Errorf("its %s: %w", field.name, err)
 		}
 		if v < 1 || v > field.max {
-			return pgmHeader{}, fmt.Errorf("its %s is %d, not 1 to %d", field.name, v, field.max)
+			return header{}, fmt.Errorf("its %s is %d, not 1 to %d", field.name, v, field.max)
 		}
 		*field.to, at = v, next
 	}
-	if h.w*h.h > maxPixels {
-		return pgmHeader{}, fmt.Errorf("%dx%d is more than %d pixels", h.w, h.h, maxPixels)
+	if h.w*h.h > MaxPixels {
+		return header{}, fmt.Errorf("%dx%d is more than %d pixels", h.w, h.h, MaxPixels)
 	}
 	if at >= len(data) || !isSpace(data[at]) {
-		return pgmHeader{}, errors.New("it ends within its header")
+		return header{}, errors.New("it ends within its header")
 	}
 	h.pixels = at + 1
 	return h, nil
@@ -80,7 +105,7 @@ func nextNumber(data []byte, at int) (v, next int, err error) {
 
 func isSpace(b byte) bool { return b == ' ' || b >= '\t' && b <= '\r' }
 
-func (h pgmHeader) decodeRaw(data []byte) (*image.Gray, error) {
+func (h header) decodeRaw(data []byte) (*image.Gray, error) {
 	width := 1
 	if h.maxv > 255 {
 		width = 2
@@ -100,7 +125,7 @@ func (h pgmHeader) decodeRaw(data []byte) (*image.Gray, error) {
 	return img, nil
 }
 
-func (h pgmHeader) decodePlain(data []byte) (*image.Gray, error) {
+func (h header) decodePlain(data []byte) (*image.Gray, error) {
 	if len(data)-h.pixels < h.w*h.h { // a digit each at the least
 		return nil, errors.New("reading PGM: fewer numbers than pixels (hint: the file is cut short)")
 	}
@@ -117,7 +142,7 @@ func (h pgmHeader) decodePlain(data []byte) (*image.Gray, error) {
 }
 
 // scale brings a value to 8 bits; with a maximal value of 255 it is what it was.
-func (h pgmHeader) scale(v int) uint8 {
+func (h header) scale(v int) uint8 {
 	v = min(v, h.maxv)
 	return uint8((v*255 + h.maxv/2) / h.maxv)
 }
