@@ -35,7 +35,9 @@ type cli struct {
 	Outbox outboxCmd `cmd:"" help:"Show the sealed records that wait for their receipt."`
 	Trace  traceCmd  `cmd:"" help:"Show the chain from ticket to receipt, from any id in it."`
 	Finger struct {
-		Info infoCmd `cmd:"" help:"Show the format, size and scale of a finger image."`
+		Info     infoCmd     `cmd:"" help:"Show the format, size and scale of a finger image."`
+		Minutiae minutiaeCmd `cmd:"" help:"Count and list the minutiae of a finger."`
+		Compare  compareCmd  `cmd:"" help:"Compare two fingers: how alike they are, and whether they are the same."`
 	} `cmd:"" help:"Work on files of finger images: PGM or PNG. No daemon is needed."`
 }
 

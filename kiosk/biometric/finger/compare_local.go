@@ -1,0 +1,152 @@
+package finger
+
+import (
+	"cmp"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// The surroundings of a minutia are described as a minutia cylinder-code (Cappelli, Ferrara, Maltoni, "Minutia Cylinder-Code",
+// 2010), in its form with one bit a cell: in the frame of the minutia, which cells of place and direction have a minutia near.
+const (
+	cellsAcross   = 8
+	cellLayers    = 6
+	surroundReach = 3.6  // mm, radius
+	placeSpread   = 0.48 // mm, standard deviation of where a neighbour may lie
+	turnSpread    = 0.65 // radians, of how it may be turned
+	cellFull      = 0.4  // from this much on, a cell is set
+	hullMargin    = 1.5  // mm around the outermost minutiae that still count as seen
+)
+
+const surroundWords = cellsAcross * cellsAcross * cellLayers / 64
+
+// surround holds one word a layer of directions: a bit a cell.
+type surround struct {
+	set    [surroundWords]uint64
+	seen   uint64 // cells of each layer that lie on the part of the finger that was seen
+	enough bool   // enough of them
+}
+
+// surround describes what is around minutia i.
+func (c *constellation) surround(i int) surround {
+	const cell = 2 * surroundReach / cellsAcross
+	me := c.stars[i]
+	var value [cellLayers][cellsAcross * cellsAcross]float64
+	for j, other := range c.stars {
+		dx, dy := other.x-me.x, other.y-me.y
+		if j == i || dx*dx+dy*dy > (surroundReach+2*placeSpread)*(surroundReach+2*placeSpread) {
+			continue
+		}
+		u, v := (dx*me.cos+dy*me.sin)/cell, (dy*me.cos-dx*me.sin)/cell
+		var across, up [cellsAcross]float64
+		for k := range cellsAcross {
+			at := float64(k) - (cellsAcross-1)/2.0
+			across[k] = bell((u - at) * cell / placeSpread)
+			up[k] = bell((v - at) * cell / placeSpread)
+		}
+		for layer := range cellLayers {
+			turned := math.Remainder(other.angle-me.angle-2*math.Pi*float64(layer)/cellLayers, 2*math.Pi)
+			near := bell(turned / turnSpread)
+			if near < 0.05 {
+				continue
+			}
+			for y := range cellsAcross {
+				for x := range cellsAcross {
+					value[layer][y*cellsAcross+x] += near * up[y] * across[x]
+				}
+			}
+		}
+	}
+	var s surround
+	s.seen = c.seen(me)
+	for layer := range cellLayers {
+		for k, v := range value[layer] {
+			if v >= cellFull {
+				s.set[layer] |= 1 << k
+			}
+		}
+		s.set[layer] &= s.seen
+	}
+	s.enough = bits.OnesCount64(s.seen) >= 20
+	return s
+}
+
+// seen says which cells around a minutia lie on the part of the finger that was seen.
+func (c *constellation) seen(me star) uint64 {
+	const cell = 2 * surroundReach / cellsAcross
+	var cells uint64
+	for k := range cellsAcross * cellsAcross {
+		u := (float64(k%cellsAcross) - (cellsAcross-1)/2.0) * cell
+		v := (float64(k/cellsAcross) - (cellsAcross-1)/2.0) * cell
+		if u*u+v*v > surroundReach*surroundReach {
+			continue
+		}
+		if c.outline.holds(me.x+u*me.cos-v*me.sin, me.y+u*me.sin+v*me.cos, hullMargin) {
+			cells |= 1 << k
+		}
+	}
+	return cells
+}
+
+// bell is the normal curve, 1 at its top.
+func bell(v float64) float64 { return math.Exp(-v * v / 2) }
+
+// alike compares surroundings where both were seen, 0 to 1.
+func (s *surround) alike(other *surround) float64 {
+	seen := s.seen & other.seen
+	if bits.OnesCount64(seen) < 20 {
+		return 0
+	}
+	var mine, theirs, differ int
+	for i, word := range s.set {
+		a, b := word&seen, other.set[i]&seen
+		mine += bits.OnesCount64(a)
+		theirs += bits.OnesCount64(b)
+		differ += bits.OnesCount64(a ^ b)
+	}
+	if mine == 0 || theirs == 0 {
+		return 0
+	}
+	return 1 - math.Sqrt(float64(differ))/(math.Sqrt(float64(mine))+math.Sqrt(float64(theirs)))
+}
+
+// outline is the convex hull of minutiae, anticlockwise.
+type outline []star
+
+func newOutline(stars []star) outline {
+	points := slices.Clone(stars)
+	slices.SortFunc(points, func(a, b star) int { return cmp.Or(cmp.Compare(a.x, b.x), cmp.Compare(a.y, b.y)) })
+	points = slices.CompactFunc(points, func(a, b star) bool { return a.x == b.x && a.y == b.y })
+	if len(points) < 3 {
+		return outline(points)
+	}
+	var hull outline
+	for range 2 {
+		first := len(hull)
+		for _, p := range points {
+			for len(hull) >= first+2 && cross(hull[len(hull)-2], hull[len(hull)-1], p) <= 0 {
+				hull = hull[:len(hull)-1]
+			}
+			hull = append(hull, p)
+		}
+		hull = hull[:len(hull)-1]
+		slices.Reverse(points)
+	}
+	return hull
+}
+
+// cross is positive where the way from a over b to p turns left.
+func cross(a, b, p star) float64 { return (b.x-a.x)*(p.y-a.y) - (b.y-a.y)*(p.x-a.x) }
+
+// holds reports whether a point lies within an outline that is wider by margin (mm).
+func (o outline) holds(x, y, margin float64) bool {
+	for i, a := range o {
+		b := o[(i+1)%len(o)]
+		length := math.Hypot(b.x-a.x, b.y-a.y)
+		if length > 0 && ((b.x-a.x)*(y-a.y)-(b.y-a.y)*(x-a.x))/length < -margin {
+			return false
+		}
+	}
+	return len(o) > 0
+}
