@@ -1,0 +1,401 @@
+package ansinist
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// need says when a field must be there.
+type need int
+
+const (
+	optional  need = iota
+	mandatory      // always
+	withImage      // where the record has an image
+)
+
+// rule is what the standard says of one field. check gives what is wrong with a value, or nothing; it may be nil.
+type rule struct {
+	number int
+	name   string
+	need   need
+	check  func(c scope, f Field) string
+}
+
+// scope is what a check may look at.
+type scope struct {
+	version Version
+	record  Record
+	file    File
+}
+
+// rules lists what is held against records of a type, in the order of the fields. Types that are not here are held to nothing
+// but their form.
+func rules(kind int) []rule {
+	head := []rule{{1, "LEN", mandatory, nil}, {2, "IDC", mandatory, nil}}
+	switch kind {
+	case 1:
+		return transactionRules()
+	case 3, 4, 5, 6:
+		return append(head, rule{3, "IMP", mandatory, between(0, 29)}, rule{4, "FGP", mandatory, list(between(0, 15))},
+			rule{5, "ISR", mandatory, between(0, 1)}, rule{6, "HLL", mandatory, between(1, 65535)}, rule{7, "VLL", mandatory, between(1, 65535)},
+			rule{8, map[bool]string{true: "BCA", false: "GCA"}[kind > 4], mandatory, between(0, 6)})
+	case 8:
+		return append(head, rule{3, "SIG", mandatory, between(0, 1)}, rule{4, "SRT", mandatory, between(0, 2)},
+			rule{5, "ISR", mandatory, between(0, 1)}, rule{6, "HLL", mandatory, nil}, rule{7, "VLL", mandatory, nil})
+	case 9:
+		return append(head, rule{3, "IMP", mandatory, between(0, 43)}, rule{4, "FMT", mandatory, nil})
+	case 10:
+		return append(head, faceRules()...)
+	case 13, 14, 15:
+		return append(head, frictionRules(kind)...)
+	case 16:
+		return append(append(head, rule{3, "UDI", mandatory, nil}, rule{4, "SRC", mandatory, nil}, rule{5, "UTD", mandatory, captured}), imageRules("BPX")...)
+	}
+	return head
+}
+
+func transactionRules() []rule {
+	return []rule{
+		{1, "LEN", mandatory, nil}, {2, "VER", mandatory, nil}, {3, "CNT", mandatory, nil},
+		{4, "TOT", mandatory, matches(`^[!-~]{1,16}$`, "one word of at most 16 characters")},
+		{5, "DAT", mandatory, transactionDate}, {6, "PRY", optional, between(1, 9)},
+		{7, "DAI", mandatory, filled}, {8, "ORI", mandatory, filled}, {9, "TCN", mandatory, filled}, {10, "TCR", optional, filled},
+		{11, "NSR", optional, resolution}, {12, "NTR", optional, resolution}, {13, "DOM", optional, filled},
+		{14, "GMT", optional, matches(`^\d{14}Z$`, "a UTC time of the form YYYYMMDDHHMMSSZ")}, {15, "DCS", optional, characterSets},
+		{16, "APS", optional, filled}, {17, "ANM", optional, nil}, {18, "GNS", optional, nil},
+	}
+}
+
+func imageRules(depth string) []rule {
+	return []rule{
+		{6, "HLL", withImage, lineLength}, {7, "VLL", withImage, lineLength}, {8, "SLC", withImage, between(0, 2)},
+		{9, "THPS", withImage, between(1, 99999)}, {10, "TVPS", withImage, between(1, 99999)}, {11, "CGA", withImage, compression},
+		{12, depth, withImage, map[bool]func(scope, Field) string{true: between(1, 64), false: colourSpace}[depth == "BPX"]},
+	}
+}
+
+func faceRules() []rule {
+	all := []rule{{3, "IMT", mandatory, imageType}, {4, "SRC", mandatory, filled}, {5, "PHD", mandatory, captured}}
+	all = append(all, imageRules("CSP")...)
+	return append(all, rule{13, "SAP", optional, acquisitionProfile}, rule{20, "POS", optional, oneOf("F", "R", "L", "A", "D")}, rule{21, "POA", optional, nil},
+		rule{24, "SQS", optional, qualities(0)}, rule{38, "COM", optional, nil}, rule{904, "MMS", optional, nil}, rule{992, "T2C", optional, between(0, 99)})
+}
+
+func frictionRules(kind int) []rule {
+	positions := map[int]func(scope, Field) string{13: between(0, 99), 14: fingerPosition, 15: between(20, 86)}[kind]
+	all := []rule{{3, "IMP", mandatory, between(0, 43)}, {4, "SRC", mandatory, filled}, {5, "FCD", mandatory, captured}}
+	all = append(all, imageRules("BPX")...)
+	all = append(all, rule{13, "FGP", mandatory, list(positions)}, rule{16, "SHPS", optional, between(1, 99999)}, rule{17, "SVPS", optional, between(1, 99999)})
+	if kind == 14 {
+		all = append(all, rule{18, "AMP", optional, amputations}, rule{20, "COM", optional, nil}, rule{21, "SEG", optional, segments},
+			rule{22, "NQM", optional, nfiq}, rule{23, "SQM", optional, segmentQuality}, rule{24, "FQM", optional, qualities(1)})
+	}
+	return append(all, rule{904, "MMS", optional, nil})
+}
+
+// judge holds every record to its rules.
+func (p *parser) judge(f File) error {
+	for i, r := range f.Records {
+		p.record, p.kind = i+1, r.Type
+		p.start = p.starts[i]
+		c := scope{version: f.Version, record: r, file: f}
+		for _, rule := range rules(r.Type) {
+			if err := p.apply(rule, c); err != nil {
+				return err
+			}
+		}
+		if err := p.whole(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *parser) apply(rule rule, c scope) error {
+	f, ok := c.record.Field(rule.number)
+	switch {
+	case !ok && (rule.need == mandatory || rule.need == withImage && c.record.Image != nil):
+		return p.fail(rule.number, "it is mandatory")
+	case !ok || rule.check == nil:
+		return nil
+	}
+	if wrong := rule.check(c, f); wrong != "" {
+		return p.fail(rule.number, "%s", wrong)
+	}
+	return nil
+}
+
+// whole holds a record to what no single field shows.
+func (p *parser) whole(c scope) error {
+	switch kind := c.record.Type; {
+	case kind == 1:
+		return p.wholeTransaction(c)
+	case kind == 8:
+		return p.wholeSignature(c.record)
+	case kind == 3, kind == 4:
+		return p.wholeBinary(c.record)
+	case kind == 10:
+		if _, ok := c.record.Field(13); !ok && c.version >= V2011 && is(c.record, 3, "FACE") {
+			return p.fail(13, "it is mandatory where 10.003 IMT is FACE")
+		}
+	case kind == 14 && c.record.Image == nil && c.version >= V2007:
+		if !excused(c.record) {
+			return p.fail(imageField, "an image is mandatory unless 14.018 AMP says why the finger of 14.013 FGP has none")
+		}
+	}
+	if kind := c.record.Type; c.record.Image != nil && (kind == 10 || kind >= 13 && kind <= 16) {
+		return p.wholeImage(c)
+	}
+	return nil
+}
+
+func is(r Record, number int, value string) bool {
+	f, ok := r.Field(number)
+	return ok && string(f.Value) == value
+}
+
+// excused reports whether AMP has a line for the finger of a record.
+func excused(r Record) bool {
+	f, ok := r.Field(18)
+	position, _ := r.Int(13)
+	return ok && slices.ContainsFunc(f.Subfields(), func(items []string) bool {
+		n, ok := digits(items[0])
+		return ok && n == position
+	})
+}
+
+func (p *parser) wholeTransaction(c scope) error {
+	for _, f := range c.record.Fields {
+		if i := slices.IndexFunc(f.Value, func(b byte) bool { return b != RS && b != US && (b < ' ' || b > '~') }); i >= 0 {
+			return p.fail(f.Number, "a Type-1 record must be of printable 7-bit characters; byte %d of this field is another", i+1)
+		}
+	}
+	scanned := slices.ContainsFunc(c.file.Records, func(r Record) bool { return r.Type >= 3 && r.Type <= 6 })
+	for _, number := range []int{11, 12} {
+		if _, ok := c.record.Field(number); !ok && (scanned || c.version < V2011) {
+			return p.fail(number, "it is mandatory%s", map[bool]string{true: " where a Type-4 record follows"}[c.version >= V2011])
+		}
+	}
+	return nil
+}
+
+// The checks below each give what a value must be and is not.
+
+func filled(_ scope, f Field) string {
+	if len(f.Value) == 0 {
+		return "it must not be empty"
+	}
+	return ""
+}
+
+// between demands one number in a range.
+func between(low, high int) func(scope, Field) string {
+	return func(_ scope, f Field) string {
+		if n, ok := digits(f.Value); !ok || len(f.Value) == 0 || n < low || n > high {
+			return fmt.Sprintf("it must be a number from %d to %d", low, high)
+		}
+		return ""
+	}
+}
+
+// list applies a check to every subfield and item.
+func list(check func(scope, Field) string) func(scope, Field) string {
+	return func(c scope, f Field) string {
+		for _, items := range f.Subfields() {
+			for _, item := range items {
+				if wrong := check(c, Text(f.Number, item)); wrong != "" {
+					return wrong
+				}
+			}
+		}
+		return ""
+	}
+}
+
+func matches(pattern, what string) func(scope, Field) string {
+	return func(_ scope, f Field) string {
+		if !regexp.MustCompile(pattern).Match(f.Value) {
+			return "it must be " + what
+		}
+		return ""
+	}
+}
+
+func oneOf(words ...string) func(scope, Field) string {
+	return func(_ scope, f Field) string {
+		if !slices.Contains(words, string(f.Value)) {
+			return "it must be one of " + strings.Join(words, ", ")
+		}
+		return ""
+	}
+}
+
+func transactionDate(c scope, f Field) string {
+	_, err := time.Parse("20060102", string(f.Value))
+	if c.version == V1993 && err != nil {
+		_, err = time.Parse("060102", string(f.Value))
+	}
+	if err != nil {
+		return "it must be a date of the form YYYYMMDD"
+	}
+	return ""
+}
+
+// captured checks the date of a capture, in which 2011 and later allow zeros for what is not known.
+func captured(c scope, f Field) string {
+	s := string(f.Value)
+	if c.version >= V2011 && regexp.MustCompile(`^\d{4}(0000|(0\d|1[0-2])00)$`).MatchString(s) || c.version >= V2011 && s == "00000000" {
+		return ""
+	}
+	if _, err := time.Parse("20060102", s); err != nil {
+		return "it must be a date of the form YYYYMMDD"
+	}
+	return ""
+}
+
+func resolution(_ scope, f Field) string {
+	if !regexp.MustCompile(`^\d{1,3}\.\d{1,2}$`).Match(f.Value) {
+		return "it must be pixels a millimetre, of the form 19.69, or 00.00"
+	}
+	return ""
+}
+
+func characterSets(_ scope, f Field) string {
+	for _, items := range f.Subfields() {
+		if n, ok := digits(items[0]); !ok || items[0] == "" || n > 999 || len(items) < 2 || len(items) > 3 {
+			return "each subfield must be a character set's three-digit index, its name and, where there is one, its version"
+		}
+	}
+	return ""
+}
+
+func lineLength(c scope, f Field) string {
+	if c.version < V2007 {
+		return between(1, 99999)(c, f)
+	}
+	return between(10, 99999)(c, f)
+}
+
+func compression(c scope, f Field) string {
+	if c.version < V2007 || strings.HasPrefix(string(f.Value), "WSQ") {
+		return filled(c, f)
+	}
+	return oneOf("NONE", "WSQ20", "JPEGB", "JPEGL", "JP2", "JP2L", "PNG")(c, f)
+}
+
+func colourSpace(c scope, f Field) string {
+	if c.version < V2011 {
+		return filled(c, f)
+	}
+	return oneOf("UNK", "GRAY", "RGB", "SRGB", "YCC", "SYCC")(c, f)
+}
+
+func imageType(c scope, f Field) string {
+	if c.version < V2011 {
+		return oneOf("FACE", "SCAR", "MARK", "TATTOO")(c, f)
+	}
+	return filled(c, f)
+}
+
+func acquisitionProfile(c scope, f Field) string {
+	if n, ok := digits(f.Value); ok && len(f.Value) > 0 && (c.version < V2011 || slices.Contains([]int{0, 1, 10, 11, 12, 13, 14, 15, 20, 30, 32, 40, 42, 50, 51, 52}, n)) {
+		return ""
+	}
+	return "it must be a subject acquisition profile: 0, 1, 10 to 15, 20, 30, 32, 40, 42, 50, 51 or 52"
+}
+
+// single reports whether s is the position of one finger: 1 to 10, or an extra one, 16 or 17.
+func single(s string) bool {
+	n, ok := digits(s)
+	return ok && (n >= 1 && n <= 10 || n == 16 || n == 17)
+}
+
+func fingerPosition(_ scope, f Field) string {
+	if n, ok := digits(f.Value); ok && len(f.Value) > 0 && (n <= 19 || n >= 40 && n <= 50) {
+		return ""
+	}
+	return "it must be a finger position: 0 to 19, or 40 to 50 for combinations"
+}
+
+func amputations(_ scope, f Field) string {
+	for _, items := range f.Subfields() {
+		if len(items) != 2 || !single(items[0]) || items[1] != "XX" && items[1] != "UP" {
+			return "each subfield must be the position of one finger and XX or UP"
+		}
+	}
+	return ""
+}
+
+func segments(c scope, f Field) string {
+	width, _ := c.record.Int(6)
+	height, _ := c.record.Int(7)
+	for _, items := range f.Subfields() {
+		var n [5]int
+		ok := len(items) == 5 && single(items[0])
+		for i := 1; ok && i < 5; i++ {
+			n[i], ok = digits(items[i])
+			ok = ok && items[i] != ""
+		}
+		if !ok || n[1] >= n[2] || n[3] >= n[4] || n[2] > width || n[4] > height {
+			return "each subfield must be the position of one finger, then left, right, top and bottom of its segment inside the image"
+		}
+	}
+	return ""
+}
+
+func nfiq(c scope, f Field) string {
+	for _, items := range f.Subfields() {
+		ok := len(items) == 2 && single(items[0])
+		if n, number := digits(items[len(items)-1]); !ok || !number || (n < 1 || n > 5) && n != 254 && n != 255 && (n != 0 || c.version >= V2011) {
+			return "each subfield must be the position of one finger and NIST's quality: 1 to 5, 254 or 255"
+		}
+	}
+	return ""
+}
+
+// qualities checks metrics of three items, score, vendor and product, behind as many positions as there are in front.
+func qualities(front int) func(scope, Field) string {
+	return func(_ scope, f Field) string {
+		for _, items := range f.Subfields() {
+			if len(items) != front+3 || front == 1 && !single(items[0]) || !quality(items[front:]) {
+				return strings.Repeat("the position of one finger, then ", front) +
+					"a score of 0 to 100, 254 or 255, four hexadecimal digits for the vendor, and a product of 1 to 65535 make up each subfield"
+			}
+		}
+		return ""
+	}
+}
+
+func quality(items []string) bool {
+	score, ok := digits(items[0])
+	_, err := strconv.ParseUint(items[1], 16, 16)
+	product, isProduct := digits(items[2])
+	return ok && items[0] != "" && (score <= 100 || score == 254 || score == 255) && err == nil && len(items[1]) == 4 && isProduct && product >= 1 && product <= 65535
+}
+
+// segmentQuality is a quality for fingers that have a segment.
+func segmentQuality(c scope, f Field) string {
+	if wrong := qualities(1)(c, f); wrong != "" {
+		return wrong
+	}
+	for _, items := range f.Subfields() {
+		if !segmented(c.record, items[0]) {
+			return "each finger must be one that 14.021 SEG or 14.025 ASEG lists"
+		}
+	}
+	return ""
+}
+
+func segmented(r Record, finger string) bool {
+	for _, number := range []int{21, 25} {
+		if f, ok := r.Field(number); ok && slices.ContainsFunc(f.Subfields(), func(items []string) bool { return items[0] == finger }) {
+			return true
+		}
+	}
+	return false
+}
