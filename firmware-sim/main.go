@@ -1,4 +1,4 @@
-// Command firmware-sim stands in for the devices of a kiosk: a fingerprint scanner, a portrait camera and a code reader over
+// Command firmware-sim stands in for the devices of a kiosk: fingerprint scanners, a portrait camera and a code reader over
 // USB/IP, and a person who uses them.
 //
 // The one idea: whoever opens these devices can't tell that no hardware is there, except by what a simulated device can't
@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,14 +26,9 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/sync/errgroup"
 
-	"loket/drivers/usb"
 	"loket/drivers/usb/usbip"
-	"loket/firmware-sim/hidcode"
-	"loket/firmware-sim/ptpcam"
-	"loket/firmware-sim/slap60"
 	"loket/firmware-sim/subject"
 	"loket/firmware-sim/synth"
-	"loket/firmware-sim/trouble"
 )
 
 //go:embed scenarios/*.txt
@@ -49,6 +45,7 @@ type flags struct {
 	Seed         uint64        `default:"1" help:"Which people come: the same seed, the same people."`
 	Cache        string        `default:"${cache}" help:"Folder where what was drawn is kept; empty for none." placeholder:"FOLDER"`
 	Reaction     time.Duration `default:"300ms" help:"How long the person takes to react."`
+	Device       []string      `default:"slap60,ptp,hidcode" enum:"slap60,uru4000,nb1010,ptp,hidcode" sep:"," help:"Devices to serve, in the order of their bus ids: ${enum}. The person uses the first fingerprint scanner." placeholder:"NAME,..."`
 	NoPerson     bool          `help:"Nobody follows lamps and lens; only scenario and control API act."`
 	Stepped      bool          `help:"Scenario and person wait for the control API to move the time."`
 	SerialPrefix string        `default:"SIM-" help:"What serial numbers begin with."`
@@ -99,7 +96,7 @@ func parse(args []string, stdout io.Writer) (f flags, done bool, err error) {
 	}
 	parser, err := kong.New(&f, kong.Name("firmware-sim"), kong.Vars{"cache": cache, "ptpip": ptpIPAddress}, kong.Writers(stdout, stdout),
 		kong.Exit(func(int) { done = true }),
-		kong.Description("Simulated devices for a kiosk: a fingerprint scanner, a camera and a code reader over USB/IP, and a person who uses them. docs/scenarios.md describes scenarios and the control API."))
+		kong.Description("Simulated devices for a kiosk: fingerprint scanners, a camera and a code reader over USB/IP, and a person who uses them. docs/scenarios.md describes scenarios and the control API."))
 	if err != nil {
 		return f, false, fmt.Errorf("preparing the command line: %w", err)
 	}
@@ -115,6 +112,10 @@ func serve(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 	opt, err := f.subject(log)
 	if err != nil {
 		return usageError{err}
+	}
+	devices, err := f.devices(&opt)
+	if err != nil {
+		return err
 	}
 	var script *subject.Scenario
 	if f.Scenario != "" {
@@ -136,7 +137,7 @@ func serve(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 		}
 		defer controlAt.Close()
 	}
-	ptpIPAt, err := f.listenPTPIP(log)
+	ptpIPAt, err := f.listenPTPIP(opt, log)
 	if err != nil {
 		return err
 	}
@@ -144,14 +145,14 @@ func serve(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 		defer ptpIPAt.Close()
 	}
 	server := usbip.NewServer(log)
-	if err := plugIn(server, f.SerialPrefix, &opt); err != nil {
+	if err := plugIn(server, devices, &opt); err != nil {
 		return err
 	}
 	person := subject.New(opt)
 	if script != nil {
 		person.Start(*script)
 	}
-	f.explain(stdout, usbAt, controlAt, ptpIPAt, opt)
+	f.explain(stdout, usbAt, controlAt, ptpIPAt, opt, devices)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Serve(ctx, usbAt) })
 	group.Go(func() error { return ended(person.Run(ctx)) })
@@ -260,8 +261,8 @@ func listen(address, flag string) (net.Listener, error) {
 
 // listenPTPIP opens the port for the camera over the network; nil for none. The default's port may be another program's: that
 // is no error.
-func (f flags) listenPTPIP(log *slog.Logger) (net.Listener, error) {
-	if f.PTPIP == "" {
+func (f flags) listenPTPIP(opt subject.Options, log *slog.Logger) (net.Listener, error) {
+	if f.PTPIP == "" || slices.Contains(opt.Without, subject.Camera) {
 		return nil, nil
 	}
 	ln, err := listen(f.PTPIP, "--ptpip")
@@ -272,47 +273,13 @@ func (f flags) listenPTPIP(log *slog.Logger) (net.Listener, error) {
 	return ln, err
 }
 
-// The bus ids of the devices.
-const (
-	scannerBus = "1-1"
-	cameraBus  = "1-2"
-	readerBus  = "1-3"
-)
-
-// plugIn makes the devices, plugs them in and hands them to the person.
-func plugIn(server *usbip.Server, prefix string, opt *subject.Options) error {
-	opt.Scanner = slap60.New(slap60.Options{Serial: prefix + "SLAP60-1"})
-	opt.Camera = ptpcam.New(ptpcam.Options{Serial: prefix + "PTP-1"})
-	opt.Reader = hidcode.New(hidcode.Options{Serial: prefix + "CODE-1"})
-	opt.Plugs = map[subject.Device]subject.Plug{}
-	for _, d := range []struct {
-		name   subject.Device
-		busid  string
-		gadget usb.Gadget
-	}{{subject.Scanner, scannerBus, opt.Scanner}, {subject.Camera, cameraBus, opt.Camera}, {subject.Reader, readerBus, opt.Reader}} {
-		g := trouble.New(d.gadget)
-		opt.Plugs[d.name] = subject.Plug{
-			Trouble: g,
-			Unplug:  func() error { return server.Unexport(d.busid) },
-			Replug:  func() error { return server.Export(d.busid, g) },
-		}
-		if err := server.Export(d.busid, g); err != nil {
-			return fmt.Errorf("plugging in the %s: %w", d.name, err)
-		}
-	}
-	return nil
-}
-
 // explain says what is served, to whoever started it.
-func (f flags) explain(w io.Writer, usbAt, controlAt, ptpIPAt net.Listener, opt subject.Options) {
+func (f flags) explain(w io.Writer, usbAt, controlAt, ptpIPAt net.Listener, opt subject.Options, devices []served) {
 	at := usbAt.Addr().(*net.TCPAddr)
-	fmt.Fprintf(w, "firmware-sim serves three simulated devices over USB/IP on %s:\n", at)
-	for _, d := range []struct {
-		busid, what string
-		info        usb.Info
-	}{{scannerBus, "fingerprint scanner, four fingers", opt.Scanner.Info()}, {cameraBus, "portrait camera", opt.Camera.Info()},
-		{readerBus, "code reader", opt.Reader.Info()}} {
-		fmt.Fprintf(w, "  %s  %-34s %04x:%04x  serial %s\n", d.busid, d.what, d.info.Vendor, d.info.Product, d.info.Serial)
+	fmt.Fprintf(w, "firmware-sim serves simulated devices over USB/IP on %s:\n", at)
+	for _, d := range devices {
+		i := d.gadget.Info()
+		fmt.Fprintf(w, "  %s  %-34s %04x:%04x  serial %s\n", d.busid, d.what, i.Vendor, i.Product, cmp.Or(i.Serial, "none"))
 	}
 	port := ""
 	if at.Port != 3240 {

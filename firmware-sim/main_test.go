@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"image"
 	"io"
 	"net"
 	"net/http"
@@ -16,7 +18,9 @@ import (
 	"time"
 
 	"loket/drivers"
+	"loket/drivers/nb1010"
 	"loket/drivers/slap60"
+	"loket/drivers/uru4000"
 	"loket/drivers/usb"
 	"loket/drivers/usb/usbip"
 	"loket/firmware-sim/subject"
@@ -157,6 +161,72 @@ func TestTheUSBIPToolListsTheDevices(t *testing.T) {
 	}
 }
 
+func TestTheUSBIPToolListsEveryDeviceThatWasAskedFor(t *testing.T) {
+	tool, err := exec.LookPath("usbip")
+	if err != nil {
+		t.Skip("skipped: the usbip tool is not here (hint: apt-get install usbip)")
+	}
+	p := start(t, "--device", "uru4000,nb1010,slap60,ptp,hidcode")
+	_, port, _ := net.SplitHostPort(p.usb)
+	out, err := exec.Command(tool, "--tcp-port", port, "list", "-r", "127.0.0.1").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for i, id := range []string{"05ba:000a", "298d:1010", "1209:0001", "1209:0002", "1209:0003"} {
+		if line := regexp.MustCompile(fmt.Sprintf(`(?m)^ +1-%d: .*\(%s\)$`, i+1, id)); !line.Match(out) {
+			t.Errorf("no %s as 1-%d: %s", id, i+1, out)
+		}
+	}
+}
+
+func TestAPersonGivesAFingerToAReaderForOne(t *testing.T) {
+	for name, driver := range map[string]drivers.Driver{"uru4000": uru4000.Driver(), "nb1010": nb1010.Driver()} {
+		p := start(t, "--device", name, "--reaction", "1ms")
+		bus := &usbip.Bus{Addr: p.usb}
+		list, err := bus.Devices(t.Context())
+		if err != nil || len(list) != 1 || !list[0].Simulated() {
+			t.Fatalf("%v, %v", list, err)
+		}
+		dev, err := bus.Open(t.Context(), list[0].Identity())
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader, err := driver.Open(t.Context(), dev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reader.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for range 2 { // lifted and laid down anew
+			img, err := reader.(drivers.FingerprintScanner).Capture(ctx, []biometric.FingerPosition{biometric.RightIndex}, nil)
+			if err != nil || !hasRidges(img.Gray) {
+				t.Errorf("%s: %v, or nothing to be seen", name, err)
+			}
+		}
+		if st := p.state(); st.Shown != 2 || st.Camera.Plugged || !st.Scanner.Plugged {
+			t.Errorf("%s: the state: %+v", name, st)
+		}
+		if code, text := p.ask("POST", "/v1/events", `{"event": "replug camera"}`, nil); code != 409 {
+			t.Errorf("a camera that is not served: %d %s", code, text)
+		}
+	}
+}
+
+// hasRidges reports whether much of a picture is dark and much is bright.
+func hasRidges(m *image.Gray) bool {
+	var dark, bright int
+	for _, v := range m.Pix {
+		switch {
+		case v < 100:
+			dark++
+		case v > 180:
+			bright++
+		}
+	}
+	return dark > len(m.Pix)/5 && bright > len(m.Pix)/5
+}
+
 func TestAPersonGivesFingersOverUSBIP(t *testing.T) {
 	p := start(t, "--serial-prefix", "X", "--reaction", "1ms")
 	bus := &usbip.Bus{Addr: p.usb}
@@ -259,7 +329,7 @@ func TestAMistakeIsOneSentenceWithANextStep(t *testing.T) {
 		{"--bogus"}, {"extra"}, {"--listen", "0.0.0.0:0"}, {"--listen", "nonsense"}, {"--control", "8.8.8.8:1"}, {"--ptpip", "8.8.8.8:1"},
 		{"--photo", bad}, {"--photo", "/none"}, {"--fingers", t.TempDir()}, {"--fingers", "/none"},
 		{"--scenario", bad}, {"--scenario", "/none"}, {"--scenario", t.TempDir()}, {"--reaction", "-1s"}, {"--reaction", "soon"},
-		{"--serial-prefix", "a\nb"}, {"--seed", "-1"},
+		{"--device", "toaster"}, {"--device", "slap60,slap60"}, {"--device", ""}, {"--serial-prefix", "a\nb"}, {"--seed", "-1"},
 	} {
 		var stdout, stderr bytes.Buffer
 		status := run(t.Context(), args, &stdout, &stderr)

@@ -140,7 +140,7 @@ func TestSubjectIsGuided(t *testing.T) {
 		})
 		acts.Wait()
 		want := []biometric.Hint{biometric.HintPlace, biometric.HintHoldStill, biometric.HintLiftNow, biometric.HintPresentationOK}
-		if err != nil || !slices.Equal(hints, want) || !slices.Equal(lamp, []sim.Guidance{{Waiting: true}, {Lift: true}, {}}) {
+		if err != nil || !slices.Equal(hints, want) || !slices.Equal(lamp, []sim.Guidance{{Armed: true}, {Lift: true}, {}}) {
 			t.Errorf("hints %q, lamp %v, %v", hints, lamp, err)
 		}
 	})

@@ -61,10 +61,10 @@ func (d *Device) Descriptors() []byte {
 
 // BusReset forgets the host that was attached.
 func (d *Device) BusReset() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.Lock()
+	defer d.Unlock()
 	d.drop()
-	d.tell(Guidance{})
+	d.TellHeld(Guidance{})
 }
 
 // drop forgets packets and what they show. The mutex is held.
@@ -105,8 +105,8 @@ func (d *Device) give(ctx context.Context, data []byte) (int, error) {
 }
 
 func (d *Device) take(data []byte) (int, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.Lock()
+	defer d.Unlock()
 	if len(d.queue) == 0 {
 		return 0, false
 	}
@@ -123,8 +123,8 @@ func (d *Device) take(data []byte) (int, bool) {
 
 // accept runs a command. What is none stalls.
 func (d *Device) accept(command []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.Lock()
+	defer d.Unlock()
 	packets := d.run(command)
 	if packets == nil {
 		return 0, usb.ErrStall
@@ -144,8 +144,9 @@ func (d *Device) run(c []byte) [][]byte {
 	}
 	switch {
 	case c[1] == codeFinger && len(c) == headSize:
-		d.tell(Guidance{Waiting: d.finger == nil, Lift: d.told.Lift})
-		if d.finger == nil {
+		lift := d.GuidanceHeld().Lift
+		d.TellHeld(Guidance{Armed: !lift, Lift: lift})
+		if d.FingerHeld() == nil {
 			return [][]byte{answer(codeIsThere, c[2], levelNone)}
 		}
 		return [][]byte{answer(codeIsThere, c[2], levelFinger)}
@@ -154,7 +155,7 @@ func (d *Device) run(c []byte) [][]byte {
 		return [][]byte{answer(codeAnswer, c[2], 0)}
 	case c[1] == codeImage && d.ready && bytes.Equal(c[headSize:], imageArgument()):
 		d.ready = false
-		d.tell(Guidance{Lift: d.finger != nil})
+		d.TellHeld(Guidance{Lift: d.FingerHeld() != nil})
 		return append([][]byte{answer(codeAnswer, c[2], 3)}, d.rows()...)
 	}
 	return nil
@@ -187,12 +188,12 @@ func (d *Device) rows() [][]byte {
 		le.PutUint32(b[20:], Width)
 		b[24] = 1
 		pixels := b[rowsHead:][:linesEach*Width]
-		if d.finger == nil {
+		if d.FingerHeld() == nil {
 			for i := range pixels {
 				pixels[i] = 255
 			}
 		} else {
-			copy(pixels, d.finger.Pix[line*Width:])
+			copy(pixels, d.FingerHeld().Pix[line*Width:])
 		}
 		packets = append(packets, b)
 	}

@@ -6,16 +6,15 @@
 package nb1010
 
 import (
-	"image"
-	"sync"
-
 	"loket/drivers/usb"
+	"loket/firmware-sim/platen"
 )
 
-// The sensor's size in pixels.
+// The sensor's size in pixels, and its scale.
 const (
 	Width  = 256
 	Height = 180
+	PPI    = 385
 )
 
 // Options describe one sensor. The zero value is a good one.
@@ -23,31 +22,19 @@ type Options struct {
 	Serial string // a real one has none
 }
 
-// Presentation is what a person does with a finger: it lies still until the next one, or until Lift.
-type Presentation struct {
-	// Image is what the sensor sees, ridges dark. Its upper left corner is placed on that of the sensor as it is; the rest of
-	// the sensor sees nothing and gives white, and what lies beyond it is not seen.
-	Image *image.Gray
-}
+// Presentation is what a person does with a finger.
+type Presentation = platen.Presentation
 
 // Guidance is what a person can know of the capture. The sensor has no lamps: it is what a screen beside it would say.
-type Guidance struct {
-	Waiting bool // the host asks for a finger and none is there
-	Lift    bool // the host has the image of the finger on the sensor
-}
+type Guidance = platen.Guidance
 
 // Device is a sensor. It must be made by [New]; its methods may be called from several goroutines at once.
 type Device struct {
-	opt Options
-
-	mu     sync.Mutex
-	finger *image.Gray // nil for none; not changed once it is here
-	ready  bool        // the host asked for an image
-	queue  [][]byte    // packets that the host has not fetched
-	wake   chan struct{}
-
-	told    Guidance
-	changed chan struct{}
+	*platen.Platen
+	opt   Options
+	ready bool     // the host asked for an image
+	queue [][]byte // packets that the host has not fetched
+	wake  chan struct{}
 }
 
 var (
@@ -57,53 +44,14 @@ var (
 
 // New makes a sensor with nothing on it.
 func New(opt Options) *Device {
-	return &Device{opt: opt, wake: make(chan struct{}, 1), changed: make(chan struct{})}
+	d := &Device{opt: opt, wake: make(chan struct{}, 1)}
+	d.Platen = platen.New(Width, Height, PPI, d.moved)
+	return d
 }
 
-// Present puts a finger on the sensor, in place of one that lies there. The image is copied.
-func (d *Device) Present(p Presentation) {
-	seen := image.NewGray(image.Rect(0, 0, Width, Height))
-	for i := range seen.Pix {
-		seen.Pix[i] = 255
-	}
-	if p.Image != nil {
-		from := p.Image.Bounds()
-		for y := range min(from.Dy(), Height) {
-			copy(seen.Pix[y*Width:][:min(from.Dx(), Width)], p.Image.Pix[p.Image.PixOffset(from.Min.X, from.Min.Y+y):])
-		}
-	}
-	d.put(seen)
-}
-
-// Lift takes the finger off the sensor.
-func (d *Device) Lift() { d.put(nil) }
-
-func (d *Device) put(finger *image.Gray) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.finger = finger
-	d.tell(Guidance{Waiting: d.told.Waiting && finger == nil})
-}
-
-// Guidance returns what the person can know now. To follow it, take [Device.Changed] first.
-func (d *Device) Guidance() Guidance {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.told
-}
-
-// Changed returns a channel that is closed at the next change of [Device.Guidance].
-func (d *Device) Changed() <-chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.changed
-}
-
-// tell changes the guidance. The mutex is held.
-func (d *Device) tell(g Guidance) {
-	if g != d.told {
-		d.told = g
-		close(d.changed)
-		d.changed = make(chan struct{})
+// moved follows a finger that has come or gone. The mutex is held.
+func (d *Device) moved() {
+	if d.FingerHeld() == nil {
+		d.TellHeld(Guidance{Armed: d.GuidanceHeld().Armed})
 	}
 }

@@ -105,15 +105,24 @@ func ask(t *testing.T, d *Device) byte {
 
 func TestFingerIsFeltWhileItIsThere(t *testing.T) {
 	d := New(Options{})
-	if level := ask(t, d); level > 0x30 || !d.Guidance().Waiting {
+	if level := ask(t, d); level > 0x30 || !d.Guidance().Armed {
 		t.Errorf("nothing on the sensor: level %02x, %+v", level, d.Guidance())
 	}
-	changed := d.Changed()
 	d.Present(Presentation{Image: image.NewGray(image.Rect(3, 4, 9, 9))})
-	<-changed
-	if level := ask(t, d); level <= 0x30 || d.Guidance().Waiting {
+	if level := ask(t, d); level <= 0x30 || d.Guidance() != (Guidance{Armed: true}) {
 		t.Errorf("a finger on the sensor: level %02x, %+v", level, d.Guidance())
 	}
+	changed := d.Changed()
+	for _, c := range [][]byte{{0x80, codeReady, 3, 0, 12, 0, 0, 0, 0, 4, 0, 0}, append([]byte{0x80, codeImage, 4, 0, 32, 0, 0, 0}, imageArgument()...)} {
+		if _, err := d.Transfer(t.Context(), endpointOut, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-changed
+	if d.Guidance() != (Guidance{Lift: true}) {
+		t.Errorf("the host has its image: %+v", d.Guidance())
+	}
+	d.BusReset()
 	d.Lift()
 	if level := ask(t, d); level > 0x30 {
 		t.Errorf("nothing on the sensor: level %02x", level)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"loket/drivers/usb"
 	"loket/firmware-sim/synth"
 	"loket/firmware-sim/trouble"
 )
@@ -19,6 +18,9 @@ func (s *Subject) Do(ctx context.Context, e Event) error {
 		return nil
 	case VerbPresent:
 		return s.hold(e.Fingers, e.Ways)
+	case VerbOffer:
+		s.update(func() { s.offer = e.Fingers[0] })
+		return nil
 	case VerbLift:
 		s.lift()
 		return nil
@@ -98,6 +100,8 @@ func (s *Subject) plug(d Device, in bool) error {
 	if act == nil {
 		return fmt.Errorf("%s the %s: it has no plug here", doing, d)
 	}
+	s.cable.Lock()
+	defer s.cable.Unlock()
 	var out bool
 	s.look(func() { out = s.unplug[d] })
 	if out != in {
@@ -106,8 +110,8 @@ func (s *Subject) plug(d Device, in bool) error {
 	if err := act(); err != nil {
 		return fmt.Errorf("%s the %s: %w", doing, d, err)
 	}
-	if !in {
-		s.cut(d)
+	if !in && p.Trouble != nil {
+		p.Trouble.BusReset()
 	}
 	s.update(func() { s.unplug[d] = !in })
 	return nil
@@ -123,19 +127,6 @@ func (s *Subject) show(text string) error {
 	return s.opt.Reader.Scan(text)
 }
 
-func (s *Subject) cut(d Device) {
-	var g usb.Gadget = s.opt.Scanner
-	switch d {
-	case Camera:
-		g = s.opt.Camera
-	case Reader:
-		g = s.opt.Reader
-	}
-	if r, ok := g.(usb.BusResetter); ok {
-		r.BusReset()
-	}
-}
-
 func (s *Subject) trouble(e Event) error {
 	t := s.opt.Plugs[e.Device].Trouble
 	if t == nil {
@@ -149,7 +140,8 @@ func (s *Subject) trouble(e Event) error {
 // await waits until a condition holds.
 func (s *Subject) await(ctx context.Context, c Condition) error {
 	for {
-		own, scanner, camera := s.changes(), s.opt.Scanner.Changed(), s.opt.Camera.Changed()
+		own, camera := s.changes(), s.opt.Camera.Changed()
+		_, scanner := s.opt.Scanner.Lamps()
 		if s.holds(c) {
 			return nil
 		}
@@ -164,7 +156,7 @@ func (s *Subject) await(ctx context.Context, c Condition) error {
 }
 
 func (s *Subject) holds(c Condition) bool {
-	g := s.opt.Scanner.Guidance()
+	g, _ := s.opt.Scanner.Lamps()
 	switch c {
 	case Armed:
 		return g.Armed

@@ -22,8 +22,7 @@ const (
 
 // hands follows the lamps of the scanner.
 func (s *Subject) hands(ctx context.Context) <-chan struct{} {
-	told := s.opt.Scanner.Changed()
-	g := s.opt.Scanner.Guidance()
+	g, told := s.opt.Scanner.Lamps()
 	if s.note(Scanner, g.Armed) {
 		if err := s.NextPerson(ctx); err != nil {
 			s.fail("fetching the next person", err)
@@ -36,7 +35,7 @@ func (s *Subject) hands(ctx context.Context) <-chan struct{} {
 	if s.react(ctx) != nil {
 		return told
 	}
-	told = s.opt.Scanner.Changed()
+	_, told = s.opt.Scanner.Lamps()
 	if err := s.act(do); err != nil {
 		s.fail("presenting fingers", err)
 		until(ctx, told) // the same fingers would fail again
@@ -56,7 +55,7 @@ func until(ctx context.Context, told <-chan struct{}) {
 func (s *Subject) act(do deed) error {
 	s.hand.Lock()
 	defer s.hand.Unlock()
-	g := s.opt.Scanner.Guidance()
+	g, _ := s.opt.Scanner.Lamps()
 	if s.wish(g) != do {
 		return nil
 	}
@@ -64,11 +63,14 @@ func (s *Subject) act(do deed) error {
 		s.leaveGlass()
 		return nil
 	}
-	return s.present(wanted(g), s.takeWays(), false)
+	if g.Single {
+		s.look(func() { g.Wanted = []synth.Position{s.offer} })
+	}
+	return s.present(g.Wanted, s.takeWays(), false)
 }
 
 // wish is what a cooperative person would do now, and keeps the stopwatch.
-func (s *Subject) wish(g slap60.Guidance) deed {
+func (s *Subject) wish(g Lamps) deed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	on := len(s.glass.fingers) > 0
@@ -78,7 +80,7 @@ func (s *Subject) wish(g slap60.Guidance) deed {
 		return rest
 	case on && (g.Lift || !s.glass.held && (!g.Armed || g.Again != s.glass.again)):
 		return lift
-	case !on && g.Armed && !g.Lift && g.Wanted != 0:
+	case !on && g.Armed && !g.Lift && (g.Single || len(g.Wanted) > 0):
 		return present
 	}
 	return rest
@@ -122,10 +124,10 @@ func (s *Subject) present(asked []synth.Position, ways []Way, held bool) error {
 	if err != nil {
 		return err
 	}
-	again := s.opt.Scanner.Guidance().Again
+	g, _ := s.opt.Scanner.Lamps()
 	s.update(func() {
 		s.shown++
-		s.glass = placed{fingers: fingers, ways: ways, asked: asked, held: held, again: again}
+		s.glass = placed{fingers: fingers, ways: ways, asked: asked, held: held, again: g.Again}
 		s.human.waits(Scanner, false)
 	})
 	s.opt.Scanner.Present(shown)
@@ -133,10 +135,10 @@ func (s *Subject) present(asked []synth.Position, ways []Way, held bool) error {
 }
 
 // lay makes the picture of fingers on the glass.
-func (s *Subject) lay(asked []synth.Position, ways []Way, seed uint64) (slap60.Presentation, []synth.Position, error) {
+func (s *Subject) lay(asked []synth.Position, ways []Way, seed uint64) (Laid, []synth.Position, error) {
 	slots, instead := choose(asked, ways)
 	if len(slots) == 0 {
-		return slap60.Presentation{}, nil, errors.New("no finger is left to present (hint: one-less needs two at least)")
+		return Laid{}, nil, errors.New("no finger is left to present (hint: one-less needs two at least)")
 	}
 	var glass *image.Gray
 	var where []synth.Placed
@@ -147,9 +149,9 @@ func (s *Subject) lay(asked []synth.Position, ways []Way, seed uint64) (slap60.P
 		glass, where, err = s.opt.Library.Slap(slap(s.who(), slots, instead, ways, seed))
 	}
 	if err != nil {
-		return slap60.Presentation{}, nil, err
+		return Laid{}, nil, err
 	}
-	p := slap60.Presentation{Image: glass}
+	p := Laid{Image: glass}
 	var fingers []synth.Position
 	for i, f := range where {
 		p.Fingers = append(p.Fingers, slap60.Contact{Box: f.Box, PAD: padScore(ways, seed+uint64(i))})

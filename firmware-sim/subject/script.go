@@ -20,6 +20,7 @@ type Verb string
 const (
 	VerbNext       Verb = "next"        // the next presentation differs in a way
 	VerbPresent    Verb = "present"     // fingers go on the glass now
+	VerbOffer      Verb = "offer"       // the finger for a reader that does not say which
 	VerbLift       Verb = "lift"        // fingers leave the glass now
 	VerbMove       Verb = "move"        // fingers on the glass slip, or the head moves
 	VerbPose       Verb = "pose"        // how the person sits before the lens
@@ -119,7 +120,7 @@ type Event struct {
 	Line    int // from 1; 0 where it came alone
 	Verb    Verb
 	Ways    []Way            // next, present
-	Fingers []synth.Position // present
+	Fingers []synth.Position // present, offer
 	Pose    Pose             // pose
 	Degrees float64          // pose
 	Device  Device           // unplug, replug, trouble, recover
@@ -218,6 +219,8 @@ func parseEvent(line string) (Event, error) {
 	switch Verb(verb) {
 	case VerbPresent:
 		return parsePresent(rest)
+	case VerbOffer:
+		return parseOffer(rest)
 	case VerbLift, VerbMove, VerbLeave, VerbNextPerson:
 		return Event{Verb: Verb(verb)}, nothingAfter(verb, rest)
 	case VerbUnplug, VerbReplug, VerbRecover:
@@ -281,6 +284,14 @@ func parsePresent(words []string) (Event, error) {
 		return Event{}, errors.New("present names no finger (hint: present right-index left-index)")
 	}
 	return e, nil
+}
+
+func parseOffer(words []string) (Event, error) {
+	if len(words) != 1 {
+		return Event{}, errors.New("offer wants one finger (hint: offer left-thumb)")
+	}
+	p, err := synth.ParsePosition(words[0])
+	return Event{Verb: VerbOffer, Fingers: []synth.Position{p}}, err
 }
 
 func parsePose(pose Pose, rest []string) (Event, error) {

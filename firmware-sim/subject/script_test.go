@@ -19,6 +19,7 @@ func TestEveryEventIsRead(t *testing.T) {
 		"three-of-four":                  {Verb: VerbNext, Ways: []Way{OneLess}},
 		"present right-index left-index": {Verb: VerbPresent, Fingers: []synth.Position{2, 7}},
 		"present right-thumb pad-alarm":  {Verb: VerbPresent, Fingers: []synth.Position{1}, Ways: []Way{PADAlarm}},
+		"offer left-thumb":               {Verb: VerbOffer, Fingers: []synth.Position{6}},
 		"lift":                           {Verb: VerbLift},
 		"move":                           {Verb: VerbMove},
 		"look":                           {Verb: VerbPose, Pose: Look},
@@ -46,7 +47,7 @@ func TestEveryEventIsRead(t *testing.T) {
 }
 
 func TestABadLineIsNamed(t *testing.T) {
-	for _, line := range []string{"jump", "dry lift", "present", "present nose", "present right-index right-index", "lift now",
+	for _, line := range []string{"jump", "dry lift", "present", "present nose", "offer", "offer nose", "offer left-thumb left-index", "present right-index right-index", "lift now",
 		"look 3", "turn far", "turn 400", "turn NaN", "turn 1 2", "unplug", "unplug printer", "hang", "hang scanner 0", "scan", "scan a b", `scan "a`, `scan "a" b`, "hang scanner 1 2",
 		"recover", "reaction", "reaction -1s", "wait", "wait long", "wait 2h", "wait 1s 2s", "repeat 0", "repeat many"} {
 		_, err := Parse("test", "lift\n\n# nothing\n"+line+"\n")
@@ -107,7 +108,7 @@ func TestTheDocumentNamesEveryWord(t *testing.T) {
 	for _, k := range trouble.Kinds() {
 		words = append(words, string(k))
 	}
-	for _, v := range []Verb{VerbPresent, VerbLift, VerbMove, VerbLeave, VerbNextPerson, VerbUnplug, VerbReplug, VerbRecover,
+	for _, v := range []Verb{VerbPresent, VerbOffer, VerbLift, VerbMove, VerbLeave, VerbNextPerson, VerbUnplug, VerbReplug, VerbRecover,
 		VerbReaction, VerbWait, VerbRepeat} {
 		words = append(words, string(v))
 	}

@@ -16,23 +16,23 @@ import (
 
 	"loket/firmware-sim/hidcode"
 	"loket/firmware-sim/ptpcam"
-	"loket/firmware-sim/slap60"
 	"loket/firmware-sim/synth"
 	"loket/firmware-sim/trouble"
 )
 
 // Plug is what can happen to a device from outside. What is nil can't.
 type Plug struct {
-	Trouble        *trouble.Gadget
+	Trouble        *trouble.Gadget // told too that the cable was pulled
 	Unplug, Replug func() error
 }
 
 // Options say who the subject is and what stands before them.
 type Options struct {
-	Scanner *slap60.Device
+	Scanner Glass
 	Camera  *ptpcam.Device
 	Reader  *hidcode.Device // nil for none
 	Plugs   map[Device]Plug
+	Without []Device       // scanner or camera that is not there: as if unplugged for ever
 	Library *synth.Library // in memory alone where nil
 
 	Seed     uint64        // of everybody: the first person, the second, …
@@ -52,14 +52,16 @@ type Options struct {
 type Subject struct {
 	opt Options
 
-	hand sync.Mutex // held while fingers come and go; before mu
-	seat sync.Mutex // held while somebody sits down or leaves; before mu
+	hand  sync.Mutex // held while fingers come and go; before mu
+	seat  sync.Mutex // held while somebody sits down or leaves; before mu
+	cable sync.Mutex // held while a cable is pulled or put back, until that is noted; before mu
 
 	mu       sync.Mutex
-	changed  chan struct{} // closed at the next change of what follows
-	person   int           // 1 and up
-	next     [][]Way       // of the coming presentations
-	shown    uint64        // presentations so far
+	changed  chan struct{}  // closed at the next change of what follows
+	person   int            // 1 and up
+	next     [][]Way        // of the coming presentations
+	shown    uint64         // presentations so far
+	offer    synth.Position // what a reader gets that does not say which finger it wants
 	glass    placed
 	pose     synth.Scene // without who
 	sitting  bool
@@ -107,9 +109,13 @@ func New(opt Options) *Subject {
 	if opt.Absence == 0 {
 		opt.Absence = 10 * time.Second
 	}
-	return &Subject{opt: opt, changed: make(chan struct{}), person: 1, reaction: max(opt.Reaction, 0), quiet: opt.Now(),
+	s := &Subject{opt: opt, changed: make(chan struct{}), person: 1, reaction: max(opt.Reaction, 0), quiet: opt.Now(),
 		used: map[Device]bool{}, busy: map[Device]bool{}, unplug: map[Device]bool{}, ill: map[Device]Event{}, script: make(chan Scenario, 1),
-		human: stopwatch{now: opt.Now}}
+		offer: synth.RightIndex, human: stopwatch{now: opt.Now}}
+	for _, d := range opt.Without {
+		s.unplug[d] = true
+	}
+	return s
 }
 
 // Run lives until ctx ends and returns ctx.Err(). It may be called once.
@@ -243,10 +249,10 @@ type Playing struct {
 
 // State returns the present state.
 func (s *Subject) State() State {
-	g := s.opt.Scanner.Guidance()
+	g, _ := s.opt.Scanner.Lamps()
 	st := State{
 		Seed: s.opt.Seed, Cooperative: !s.opt.Alone, HumanMS: s.human.total().Milliseconds(),
-		Scanner: ScannerState{Trouble: s.troubleOf(Scanner), Armed: g.Armed, Lift: g.Lift, Wanted: fingerNames(wanted(g))},
+		Scanner: ScannerState{Trouble: s.troubleOf(Scanner), Armed: g.Armed, Lift: g.Lift, Wanted: fingerNames(g.Wanted)},
 		Camera:  CameraState{Trouble: s.troubleOf(Camera), Watching: s.opt.Camera.Watching(), Photos: s.opt.Camera.Stored()},
 	}
 	if r := s.opt.Reader; r != nil {
@@ -279,13 +285,6 @@ func fingerNames(fingers []synth.Position) []string {
 	list := make([]string, 0, len(fingers))
 	for _, p := range fingers {
 		list = append(list, p.String())
-	}
-	return list
-}
-
-func wanted(g slap60.Guidance) (list []synth.Position) {
-	for _, f := range g.Fingers() {
-		list = append(list, synth.Position(f))
 	}
 	return list
 }
@@ -332,7 +331,7 @@ func (w *stopwatch) total() time.Duration {
 func (s *Subject) NextPerson(ctx context.Context) error {
 	s.update(func() {
 		s.person++
-		s.pose, s.away = synth.Scene{}, false
+		s.pose, s.away, s.offer = synth.Scene{}, false, synth.RightIndex
 		clear(s.used)
 	})
 	s.lift()

@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/jpeg"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"loket/drivers/ptp"
 	scanner "loket/drivers/slap60"
 	"loket/drivers/usb/usbtest"
+	"loket/firmware-sim/platen"
 	"loket/firmware-sim/ptpcam"
 	"loket/firmware-sim/slap60"
 	"loket/firmware-sim/subject"
@@ -69,7 +71,7 @@ func withFace(t *testing.T, opt subject.Options, f func(r *rig)) {
 		r := &rig{T: t, scanner: slap60.New(slap60.Options{}), camera: ptpcam.New(ptpcam.Options{})}
 		a, b := trouble.New(r.scanner), trouble.New(r.camera)
 		r.bus = usbtest.Attach(a, b)
-		opt.Scanner, opt.Camera, opt.Library = r.scanner, r.camera, &library
+		opt.Scanner, opt.Camera, opt.Library = subject.ForHand(r.scanner), r.camera, &library
 		opt.Plugs = map[subject.Device]subject.Plug{}
 		for name, g := range map[subject.Device]*trouble.Gadget{subject.Scanner: a, subject.Camera: b} {
 			opt.Plugs[name] = subject.Plug{Trouble: g,
@@ -525,4 +527,71 @@ func TestAScenarioRepeatsAndCanBeReplaced(t *testing.T) {
 			t.Errorf("after a stop: %+v", st)
 		}
 	})
+}
+
+func TestACableThatIsPutBackWhileItIsPulledIsIn(t *testing.T) {
+	var person *subject.Subject
+	var wait sync.WaitGroup
+	plugged := true
+	do := func(v subject.Verb) {
+		if err := person.Do(t.Context(), subject.Event{Verb: v, Device: subject.Scanner}); err != nil {
+			t.Error(err)
+		}
+	}
+	plug := subject.Plug{
+		Unplug: func() error {
+			plugged = false
+			begun := make(chan struct{})
+			wait.Go(func() { close(begun); do(subject.VerbReplug) })
+			<-begun
+			runtime.Gosched() // the other may come as far as it can
+			return nil
+		},
+		Replug: func() error { plugged = true; return nil },
+	}
+	person = subject.New(subject.Options{Scanner: subject.ForHand(slap60.New(slap60.Options{})), Camera: ptpcam.New(ptpcam.Options{}),
+		Plugs: map[subject.Device]subject.Plug{subject.Scanner: plug}})
+	do(subject.VerbUnplug)
+	wait.Wait()
+	if !plugged || !person.State().Scanner.Plugged {
+		t.Error("the cable that was put back is out")
+	}
+}
+
+func TestAReaderForOneFingerSeesTheFingerThatIsOffered(t *testing.T) {
+	who := platen.New(384, 290, 512, func() {})
+	person := subject.New(subject.Options{Scanner: subject.ForFinger(who), Camera: ptpcam.New(ptpcam.Options{}), Library: &library, Seed: 3, Alone: true})
+	seen := func(line string) []byte {
+		t.Helper()
+		e, err := subject.ParseEvent(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := person.Do(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		who.Lock()
+		defer who.Unlock()
+		if who.FingerHeld() == nil {
+			return nil
+		}
+		return who.FingerHeld().Pix
+	}
+	good := seen("present right-index")
+	if bytes.Equal(good, seen("present left-index")) || bytes.Equal(good, seen("present right-index upside-down")) {
+		t.Error("another finger, or another way, shows the same")
+	}
+	if wet, dry := darkness(seen("present right-index wet")), darkness(seen("present right-index dry")); wet < darkness(good) || dry > darkness(good) {
+		t.Errorf("wet %d, good %d, dry %d", wet, darkness(good), dry)
+	}
+	if seen("lift") != nil {
+		t.Error("lift leaves something there")
+	}
+}
+
+func darkness(pix []byte) (sum int) {
+	for _, v := range pix {
+		sum += 255 - int(v)
+	}
+	return sum
 }

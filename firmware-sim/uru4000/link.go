@@ -71,8 +71,8 @@ func (d *Device) Descriptors() []byte {
 
 // BusReset forgets the host that was attached. The keys go on.
 func (d *Device) BusReset() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.Lock()
+	defer d.Unlock()
 	d.forget()
 	d.status, d.mode = powered, modeOff
 	d.tell()
@@ -89,8 +89,8 @@ func (d *Device) Control(_ context.Context, s usb.Setup, data []byte) (int, erro
 	if s.RequestType&^0x80 != 0x40 || s.Request != request || s.Index != 0 || int(s.Length) > len(data) {
 		return 0, usb.ErrStall
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.Lock()
+	defer d.Unlock()
 	defer d.tell()
 	data = data[:s.Length]
 	if s.In() {
@@ -177,9 +177,9 @@ func (d *Device) enter(mode byte) bool {
 // feel reports the finger that the mode waits for, on or off, if it is so. The mutex is held.
 func (d *Device) feel() {
 	switch {
-	case d.mode == modeAwaitOn && d.finger != nil:
+	case d.mode == modeAwaitOn && d.FingerHeld() != nil:
 		d.report(reportOn)
-	case d.mode == modeAwaitOff && d.finger == nil:
+	case d.mode == modeAwaitOff && d.FingerHeld() == nil:
 		d.report(reportOff)
 	}
 }
@@ -198,7 +198,7 @@ func (d *Device) report(kind uint16) {
 // take takes the image of what lies on the reader. The mutex is held.
 func (d *Device) take() {
 	clear(d.image)
-	d.image, d.sent = encodeImage(d.finger, d.opt.Blocks, d.next, d.keys[d.next]), 0
+	d.image, d.sent = encodeImage(d.FingerHeld(), d.opt.Blocks, d.next, d.keys[d.next]), 0
 	d.next++
 	signal(d.imageReady)
 }
@@ -237,8 +237,8 @@ func signal(c chan struct{}) {
 }
 
 func (d *Device) takeReport(data []byte) (int, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.Lock()
+	defer d.Unlock()
 	if len(d.reports) == 0 {
 		return 0, false
 	}
@@ -250,8 +250,8 @@ func (d *Device) takeReport(data []byte) (int, bool) {
 // takeImage moves the image, or as much as there is room for. One that ends where data ends is followed by a transfer of no
 // bytes: an image is always whole packets.
 func (d *Device) takeImage(data []byte) (int, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.Lock()
+	defer d.Unlock()
 	if d.image == nil {
 		return 0, false
 	}

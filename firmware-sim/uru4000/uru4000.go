@@ -8,17 +8,17 @@ package uru4000
 
 import (
 	"cmp"
-	"image"
 	"slices"
-	"sync"
 
 	"loket/drivers/usb"
+	"loket/firmware-sim/platen"
 )
 
-// The sensor's size in pixels.
+// The sensor's size in pixels, and its scale.
 const (
 	Width  = 384
 	Height = 290
+	PPI    = 512
 )
 
 // Options describe one reader. The zero value is a good one.
@@ -50,27 +50,19 @@ func recorded() []Block {
 // maxBlocks is how many blocks the head of an image has room for.
 const maxBlocks = 15
 
-// Presentation is what a person does with a finger: it lies still until the next one, or until Lift.
-type Presentation struct {
-	// Image is what a capture shows, ridges dark. Its upper left corner is placed on that of the sensor as it is; the rest of
-	// the sensor is white, and what lies beyond it is not seen. Rows that are not sent can't be shown, and the transfer of a
-	// scrambled block loses one pixel at the left edge.
-	Image *image.Gray
-}
+// Presentation is what a person does with a finger. Rows that are not sent can't be shown, and the transfer of a scrambled
+// block loses one pixel at the left edge.
+type Presentation = platen.Presentation
 
 // Guidance is what the reader's lamp tells the person.
-type Guidance struct {
-	Waiting bool // for a finger
-	Lift    bool // the image is taken, the finger should leave
-}
+type Guidance = platen.Guidance
 
 // Device is a reader. It must be made by [New]; its methods may be called from several goroutines at once.
 type Device struct {
+	*platen.Platen
 	opt Options
 
-	mu     sync.Mutex
-	finger *image.Gray // nil for none; not changed once it is here
-
+	felt    bool // a finger, when it was looked at last
 	status  byte // register 07
 	mode    byte // register 4e
 	next    byte // number of the next image's key
@@ -81,9 +73,6 @@ type Device struct {
 	sent    int
 
 	reportReady, imageReady chan struct{} // hold a token when there may be something
-
-	told    Guidance
-	changed chan struct{}
 }
 
 var (
@@ -103,7 +92,8 @@ func New(opt Options) *Device {
 	if rows, _ := count(opt.Blocks); rows != Height || len(opt.Blocks) > maxBlocks || slices.ContainsFunc(opt.Blocks, both) {
 		panic("uru4000: the blocks are not one image")
 	}
-	d := &Device{opt: opt, changed: make(chan struct{}), reportReady: make(chan struct{}, 1), imageReady: make(chan struct{}, 1)}
+	d := &Device{opt: opt, reportReady: make(chan struct{}, 1), imageReady: make(chan struct{}, 1)}
+	d.Platen = platen.New(Width, Height, PPI, d.moved)
 	key := opt.Key
 	for i := range d.keys {
 		d.keys[i] = key
@@ -126,55 +116,16 @@ func count(blocks []Block) (rows, sent int) {
 	return rows, sent
 }
 
-// Present puts a finger on the reader, in place of one that lies there. The image is copied.
-func (d *Device) Present(p Presentation) {
-	seen := image.NewGray(image.Rect(0, 0, Width, Height))
-	for i := range seen.Pix {
-		seen.Pix[i] = 255
-	}
-	if p.Image != nil {
-		from := p.Image.Bounds()
-		for y := range min(from.Dy(), Height) {
-			copy(seen.Pix[y*Width:][:min(from.Dx(), Width)], p.Image.Pix[p.Image.PixOffset(from.Min.X, from.Min.Y+y):])
-		}
-	}
-	d.put(seen)
-}
-
-// Lift takes the finger off the reader.
-func (d *Device) Lift() { d.put(nil) }
-
-func (d *Device) put(finger *image.Gray) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	was := d.finger
-	d.finger = finger
-	if (was == nil) != (finger == nil) {
+// moved looks at the finger. The mutex is held.
+func (d *Device) moved() {
+	if there := d.FingerHeld() != nil; there != d.felt {
+		d.felt = there
 		d.feel()
 	}
 	d.tell()
 }
 
-// Guidance returns what the lamp tells now. To follow it, take [Device.Changed] first.
-func (d *Device) Guidance() Guidance {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.told
-}
-
-// Changed returns a channel that is closed at the next change of [Device.Guidance].
-func (d *Device) Changed() <-chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.changed
-}
-
 // tell works out the guidance. The mutex is held.
 func (d *Device) tell() {
-	g := Guidance{Waiting: d.mode == modeAwaitOn && d.finger == nil, Lift: d.mode == modeAwaitOff && d.finger != nil}
-	if g != d.told {
-		d.told = g
-		close(d.changed)
-		d.changed = make(chan struct{})
-	}
+	d.TellHeld(Guidance{Armed: d.mode == modeAwaitOn || d.mode == modeCapture, Lift: d.mode == modeAwaitOff && d.FingerHeld() != nil})
 }

@@ -162,14 +162,14 @@ func TestFingerIsReportedInTheModeThatAwaitsIt(t *testing.T) {
 		h.Lift()
 		h.write(registerMode, modeAwaitOff)
 		h.write(registerMode, modeAwaitOn)
-		if g := h.Guidance(); g != (Guidance{Waiting: true}) {
+		if g := h.Guidance(); g != (Guidance{Armed: true}) {
 			t.Errorf("%+v", g)
 		}
 		changed := h.Changed()
 		h.Present(Presentation{})
-		<-changed
 		h.Present(Presentation{}) // another finger without a lift
 		h.write(registerMode, modeAwaitOff)
+		<-changed
 		if g := h.Guidance(); g != (Guidance{Lift: true}) {
 			t.Errorf("%+v", g)
 		}
