@@ -203,7 +203,7 @@ func (c *cursor) skip(n int) error {
 	return nil
 }
 
-// read reads coefficients up to the next marker. What follows the last coefficient of a picture fills a byte up.
+// read reads coefficients up to the next marker. Behind the last coefficient of a picture there is what fills a byte up.
 func (c *cursor) read(b *bitReader, table *codes) error {
 	for c.left > 0 {
 		s, ok, err := b.symbol(table)
@@ -226,8 +226,8 @@ func (c *cursor) read(b *bitReader, table *codes) error {
 			return err
 		}
 	}
-	for b.fill(); !b.ended; b.fill() {
-		b.count = 0
+	if b.fill(); !b.ended || b.count >= 8 {
+		return corrupt("more coefficients than the picture has")
 	}
 	return nil
 }
@@ -279,7 +279,7 @@ func pixel(v, scale, shift float32) uint8 {
 	v = float32(v*scale) + shift
 	v += 0.5
 	switch {
-	case v < 0:
+	case !(v >= 0): // also what is no number
 		return 0
 	case v > 255:
 		return 255

@@ -1,7 +1,5 @@
 package wsq
 
-import "math/bits"
-
 // Symbols (B.2.5, table 3). Those from 107 to 254 are values, those up to 100 runs of so many zeros.
 const (
 	symLongestRun = 100
@@ -146,5 +144,5 @@ func (b *bitReader) symbol(c *codes) (symbol int, ok bool, err error) {
 	if b.count < maxCode {
 		return 0, false, nil
 	}
-	return 0, false, corrupt("bits that are no code, at byte %d", b.at-bits.Len(uint(b.count))/8)
+	return 0, false, corrupt("bits that are no code, at byte %d", b.at)
 }

@@ -52,7 +52,6 @@ type joiner struct {
 	bank           *bank
 	pitch          int
 	plane, scratch []float32 // of the same size
-	noise          bool      // the root's last quarter holds something
 
 	low, high [][]float32 // lines of a node, from the first that is needed
 	line      [2][]float32
@@ -65,7 +64,7 @@ func newJoiner(b *bank, plane []float32, width, height int) *joiner {
 	longest := max(width, height)
 	j := &joiner{bank: b, pitch: width, plane: plane, scratch: make([]float32, len(plane))}
 	j.spare = max(len(b.low), len(b.high))/2 + 2
-	j.low, j.high = make([][]float32, longest/2+2*j.spare), make([][]float32, longest/2+2*j.spare)
+	j.low, j.high = make([][]float32, longest/2+1+2*j.spare), make([][]float32, longest/2+1+2*j.spare)
 	for i := range 2 {
 		j.line[i] = make([]float32, width/2+2*j.spare)
 		j.lanes[i] = make([]float32, width/2+1)
@@ -91,6 +90,7 @@ func (b *bank) part(r int) (parity, first int) {
 	return r & 1, (r + 1) / 2
 }
 
+// columns puts columns together. The root's last quarter is never coded: beyond its left edge only low-pass samples count.
 func (j *joiner) columns(n node, root bool) {
 	first, second := halves(n.h, n.swapY)
 	lowAt, highAt, lows, highs := n.y, n.y+first, first, second
@@ -99,8 +99,8 @@ func (j *joiner) columns(n node, root bool) {
 	}
 	j.lines(j.low, n, lowAt, lows, j.bank.firstLow(), j.bank.lowEdge(n.h))
 	j.lines(j.high, n, highAt, highs, j.bank.firstHigh(), j.bank.highEdge(n.h))
-	whole := n.w // of a line, up to where nothing high is left
-	if root && !j.noise {
+	whole := n.w
+	if root {
 		whole, _ = halves(n.w, false)
 	}
 	for r := range n.h {

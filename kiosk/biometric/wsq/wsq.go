@@ -43,6 +43,11 @@ func corrupt(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrCorrupt}, args...)...)
 }
 
+// Is reports whether a file begins as WSQ does.
+func Is(data []byte) bool {
+	return len(data) >= 3 && data[0] == 0xff && data[1] == markSOI && data[2] == 0xff
+}
+
 // Decode reads a file. A picture of n pixels takes 9n bytes of memory, n of them for the result; its size is checked before any
 // of it is taken. It keeps no part of data but comments. What follows the end of the picture is ignored.
 func Decode(data []byte) (Image, error) {

@@ -5,8 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/csv"
 	"encoding/hex"
+	"fmt"
+	"image"
+	"math"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -82,6 +87,123 @@ func TestPixelsAreTheReferencesBitForBit(t *testing.T) {
 		}
 		if want := fixture(t, raw); !bytes.Equal(img.Gray.Pix, want) || !strings.Contains(raw, strconv.Itoa(img.Width)+"x"+strconv.Itoa(img.Height)) {
 			t.Errorf("%s differs from the reference", file)
+		}
+	}
+}
+
+// gray reads a picture of LOKET_FIXTURES.
+func gray(t testing.TB, name string) *image.Gray {
+	t.Helper()
+	data := fixture(t, name)
+	var w, h, most int
+	if _, err := fmt.Sscanf(string(data[:20]), "P5\n%d %d\n%d\n", &w, &h, &most); err != nil || most != 255 {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return &image.Gray{Pix: data[len(data)-w*h:], Stride: w, Rect: image.Rect(0, 0, w, h)}
+}
+
+// psnr compares two pictures, in decibels.
+func psnr(a, b *image.Gray) float64 {
+	sum := 0.0
+	for i, v := range a.Pix {
+		d := float64(v) - float64(b.Pix[i])
+		sum += d * d
+	}
+	return 10 * math.Log10(255*255*float64(len(a.Pix))/sum)
+}
+
+func TestEncodingIsAsGoodAndAsSmallAsTheReferences(t *testing.T) {
+	for _, o := range oracles(t) {
+		img := gray(t, "synthetic/"+o.name+".pgm")
+		data, err := Encode(img, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := Decode(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := psnr(img, back.Gray)
+		size := float64(len(data)) / float64(o.bytes)
+		if math.Abs(got-o.psnr) > 0.15 || math.Abs(size-1) > 0.03 {
+			t.Errorf("%s: %.2f dB in %d bytes, the reference has %.2f dB in %d", o.name, got, len(data), o.psnr, o.bytes)
+		}
+	}
+}
+
+// part is a segment with what follows it up to the next marker.
+type part struct {
+	mark byte
+	body []byte
+}
+
+// parts takes a sound file apart.
+func parts(t testing.TB, data []byte) (list []part) {
+	t.Helper()
+	r := reader{data: data}
+	for {
+		mark, err := r.marker()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mark == markEOI {
+			return list
+		}
+		if mark == markSOI {
+			continue
+		}
+		from := r.at
+		if _, err := r.segment(mark); err != nil {
+			t.Fatal(err)
+		}
+		if mark == markSOB {
+			for b := (bitReader{data: data, at: r.at}); !b.ended; r.at = b.at {
+				b.fill()
+				b.count = 0
+			}
+		}
+		list = append(list, part{mark, data[from:r.at]})
+	}
+}
+
+// whole puts a file together.
+func whole(list []part) []byte {
+	out := []byte{0xff, markSOI}
+	for _, p := range list {
+		out = append(append(out, 0xff, p.mark), p.body...)
+	}
+	return append(out, 0xff, markEOI)
+}
+
+func only(list []part, marks ...byte) (some []part) {
+	for _, p := range list {
+		if slices.Contains(marks, p.mark) {
+			some = append(some, p)
+		}
+	}
+	return some
+}
+
+func TestCodesAndCoefficientsAreTheReferencesByteForByte(t *testing.T) {
+	for _, o := range oracles(t) {
+		data, err := Encode(gray(t, "synthetic/"+o.name+".pgm"), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		coded := []byte{markDHT, markSOB, markSOF}
+		got, want := only(parts(t, data), coded...), only(parts(t, fixture(t, "synthetic/wsq/"+o.name+".wsq")), coded...)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: the blocks differ from the reference's", o.name)
+		}
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	img := gray(b, "synthetic/f101_1.pgm")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Encode(img, Options{}); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"loket/kiosk/biometric/finger"
 	"loket/kiosk/biometric/pgm"
+	"loket/kiosk/biometric/wsq"
 )
 
 // Bounds of what is read from a file.
@@ -42,10 +43,8 @@ func (f imageFlags) read(path string) (*image.Gray, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if file.PPI <= usualPPI+tolerancePPI {
-		return file.gray, file.PPI, nil
-	}
-	return finger.Resample(file.gray, file.PPI, usualPPI), usualPPI, nil
+	gray, ppi := file.usual()
+	return gray, ppi, nil
 }
 
 // load reads a finger image as it is.
@@ -92,6 +91,14 @@ type imageFile struct {
 	gray *image.Gray
 }
 
+// usual is the image at 500 pixels an inch, or as it is where it is coarser.
+func (f *imageFile) usual() (*image.Gray, int) {
+	if f.PPI <= usualPPI+tolerancePPI {
+		return f.gray, f.PPI
+	}
+	return finger.Resample(f.gray, f.PPI, usualPPI), usualPPI
+}
+
 // settle decides the scale: the flag's, else the file's, else 500.
 func (f *imageFile) settle(flag int) error {
 	f.Width, f.Height, f.From = f.gray.Rect.Dx(), f.gray.Rect.Dy(), "file"
@@ -113,11 +120,14 @@ func decodeImage(data []byte) (imageFile, error) {
 	case pgm.Is(data):
 		gray, err := pgm.Decode(data)
 		return imageFile{Format: "pgm", gray: gray}, err
+	case wsq.Is(data):
+		img, err := wsq.Decode(data)
+		return imageFile{Format: "wsq", gray: img.Gray, PPI: img.PPI}, err
 	case bytes.HasPrefix(data, []byte(pngSignature)):
 		gray, err := decodePNG(data)
 		return imageFile{Format: "png", gray: gray, PPI: scaleOfPNG(data)}, err
 	}
-	return imageFile{}, errors.New("it is neither PGM nor PNG (hint: convert it to one of these, 8 bit grey)")
+	return imageFile{}, errors.New("it is neither PGM, PNG nor WSQ (hint: convert it to one of these, 8 bit grey)")
 }
 
 const pngSignature = "\x89PNG\r\n\x1a\n"
@@ -169,7 +179,7 @@ func scaleOfPNG(data []byte) int {
 
 type infoCmd struct {
 	imageFlags
-	File string `arg:"" help:"A finger image: PGM or PNG." placeholder:"FILE"`
+	File string `arg:"" help:"A finger image: PGM, PNG or WSQ." placeholder:"FILE"`
 }
 
 // Run prints what stands in the file.

@@ -100,8 +100,8 @@ func TestWhatIsNoFingerImageIsRefused(t *testing.T) {
 		data []byte
 		hint string
 	}{
-		"a text":       {[]byte("hello"), "neither PGM nor PNG"},
-		"empty":        {nil, "neither PGM nor PNG"},
+		"a text":       {[]byte("hello"), "neither PGM, PNG nor WSQ"},
+		"empty":        {nil, "neither PGM, PNG nor WSQ"},
 		"16 bits":      {pngOf(t, deep, 0), "8 bit grey"},
 		"see-through":  {pngOf(t, image.NewNRGBA(deep.Rect), 0), "transparency"},
 		"screen scale": {pngOf(t, ramp(4, 4), 2835), "--ppi 500"},

@@ -38,7 +38,11 @@ type cli struct {
 		Info     infoCmd     `cmd:"" help:"Show the format, size and scale of a finger image."`
 		Minutiae minutiaeCmd `cmd:"" help:"Count and list the minutiae of a finger."`
 		Compare  compareCmd  `cmd:"" help:"Compare two fingers: how alike they are, and whether they are the same."`
-	} `cmd:"" help:"Work on files of finger images: PGM or PNG. No daemon is needed."`
+	} `cmd:"" help:"Work on files of finger images: PGM, PNG or WSQ. No daemon is needed."`
+	WSQ struct {
+		Encode wsqEncodeCmd `cmd:"" help:"Compress a finger image."`
+		Decode wsqDecodeCmd `cmd:"" help:"Write what a WSQ file shows as PGM."`
+	} `cmd:"" name:"wsq" help:"Compress finger images and read compressed ones. No daemon is needed."`
 }
 
 // call is what every command gets: the daemon, and where its words go.
