@@ -43,7 +43,7 @@ func event(k Kind) Event {
 func TestEveryReportInEveryState(t *testing.T) {
 	kinds := []Kind{EventStarted, EventCompleted, EventDeclined, EventAbandoned, EventNoShow, EventCancelled, EventLost, EventHandedOver}
 	held := map[Kind]State{EventStarted: Serving, EventCompleted: Done, EventDeclined: Waiting, EventAbandoned: Parked,
-		EventNoShow: NoShow, EventCancelled: Waiting, EventLost: Waiting, EventHandedOver: Serving}
+		EventNoShow: NoShow, EventCancelled: Waiting, EventLost: Waiting, EventHandedOver: Waiting}
 	for _, s := range States() {
 		for _, k := range kinds {
 			before := at(s)
@@ -54,11 +54,11 @@ func TestEveryReportInEveryState(t *testing.T) {
 				if got.State != held[k] || effect != Applied || err != nil {
 					t.Errorf("%s: %s, %s, %v", name, got.State, effect, err)
 				}
-				bumped := k != EventStarted && k != EventCompleted && k != EventHandedOver
+				bumped := k != EventStarted && k != EventCompleted
 				if (got.Attempt == 2) != bumped {
 					t.Errorf("%s: attempt %d", name, got.Attempt)
 				}
-				if (got.Rank == Front) != (k == EventLost) {
+				if (got.Rank == Front) != (k == EventLost || k == EventHandedOver) {
 					t.Errorf("%s: rank %d", name, got.Rank)
 				}
 			case k == EventStarted:
@@ -81,7 +81,7 @@ func TestEveryReportInEveryState(t *testing.T) {
 }
 
 func TestAReportAppliesOnce(t *testing.T) {
-	for _, k := range []Kind{EventDeclined, EventAbandoned, EventNoShow, EventCancelled, EventLost} {
+	for _, k := range []Kind{EventDeclined, EventAbandoned, EventNoShow, EventCancelled, EventLost, EventHandedOver} {
 		once, _, err := at(Serving).Report(event(k))
 		if err != nil {
 			t.Fatal(err)
@@ -94,9 +94,15 @@ func TestAReportAppliesOnce(t *testing.T) {
 }
 
 func TestAHandedOverTicketLivesOnAtItsTarget(t *testing.T) {
-	moved, _, err := at(Serving).Report(event(EventHandedOver))
-	if err != nil || moved.Station != "desk-1" || moved.Session != theSession || moved.Attempt != 1 {
+	moved, err := at(Serving).HandOver("kiosk-1", "desk-1", theSession, 1, now)
+	if err != nil || moved.Station != "desk-1" || moved.Session != theSession || moved.Attempt != 1 || moved.State != Serving {
 		t.Fatalf("%+v, %v", moved, err)
+	}
+	if again, err := moved.HandOver("kiosk-1", "desk-1", theSession, 1, now); err != nil || again.Station != "desk-1" {
+		t.Errorf("handed over again: %+v, %v", again, err)
+	}
+	if told, effect, err := moved.Report(event(EventHandedOver)); effect != Applied || err != nil || told.Station != "desk-1" {
+		t.Errorf("told of by the kiosk: %+v, %s, %v", told, effect, err)
 	}
 	e := event(EventCompleted)
 	e.Station = "desk-1"
@@ -105,6 +111,25 @@ func TestAHandedOverTicketLivesOnAtItsTarget(t *testing.T) {
 	}
 	if _, effect, _ := moved.Report(event(EventLost)); effect != Stale {
 		t.Errorf("lost at the kiosk, late: %s", effect)
+	}
+}
+
+func TestOnlyTheSessionInProgressIsHandedOver(t *testing.T) {
+	for _, s := range States() {
+		_, err := at(s).HandOver("kiosk-1", "desk-1", theSession, 1, now)
+		if (err == nil) != (s == Serving) {
+			t.Errorf("while %s: %v", s, err)
+		}
+	}
+	for name, try := range map[string]func() (Ticket, error){
+		"another station": func() (Ticket, error) { return at(Serving).HandOver("kiosk-2", "desk-1", theSession, 1, now) },
+		"another session": func() (Ticket, error) { return at(Serving).HandOver("kiosk-1", "desk-1", "se_other", 1, now) },
+		"another attempt": func() (Ticket, error) { return at(Serving).HandOver("kiosk-1", "desk-1", theSession, 2, now) },
+		"no session":      func() (Ticket, error) { return at(Serving).HandOver("kiosk-1", "desk-1", "", 1, now) },
+	} {
+		if got, err := try(); err == nil || got.Station != "kiosk-1" {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
 	}
 }
 

@@ -121,8 +121,8 @@ const (
 	EventAbandoned  Kind = "abandoned" // nobody acted
 	EventNoShow     Kind = "no-show"
 	EventCancelled  Kind = "cancelled"
-	EventLost       Kind = "lost" // the station failed and the captures are gone
-	EventHandedOver Kind = "handed-over"
+	EventLost       Kind = "lost"        // the station failed and the captures are gone
+	EventHandedOver Kind = "handed-over" // to a station that accepted it before
 )
 
 // Event is one report of a station. It may come late, twice, or for a session that the queue has given up on.
@@ -203,6 +203,9 @@ func (t Ticket) Report(e Event) (Ticket, Effect, error) {
 	if e.Kind == EventStarted {
 		return t.start(e, mine)
 	}
+	if e.Kind == EventHandedOver && t.Session == e.Session && t.Attempt == e.Attempt && t.Station == e.Target {
+		return t, Applied, nil // as [Ticket.HandOver] left it
+	}
 	if !mine {
 		return t, Stale, nil
 	}
@@ -219,13 +222,26 @@ func (t Ticket) Report(e Event) (Ticket, Effect, error) {
 		if e.Final {
 			next.State = Cancelled
 		}
-	case EventLost:
+	case EventLost, EventHandedOver: // what was handed over to nobody is lost too
 		next.State, next.Rank = Waiting, Front
-	case EventHandedOver:
-		next = t // the session lives on
-		next.State, next.Station, next.Session, next.Changed = Serving, e.Target, e.Session, e.At
 	}
 	return next, Applied, nil
+}
+
+// HandOver gives a ticket that is being served from one station to another, which has the session from then on. A ticket that
+// was given so before stays as it is.
+func (t Ticket) HandOver(from, to, session string, attempt int, now time.Time) (Ticket, error) {
+	same := t.State == Serving && session != "" && t.Session == session && t.Attempt == attempt
+	switch {
+	case same && t.Station == to:
+		return t, nil
+	case same && t.Station == from:
+		t.Station, t.Changed = to, now
+		return t, nil
+	case t.Held() && t.Station != from:
+		return t, fmt.Errorf("handing ticket %s over: %w", t.ID, ErrElsewhere)
+	}
+	return t, fmt.Errorf("handing ticket %s over: %w", t.ID, ErrStale)
 }
 
 // start begins a session, or finds it begun.

@@ -206,3 +206,63 @@ func LoadPublicKey(file string) (*ecdsa.PublicKey, error) {
 
 // Expiry tells how long the own certificate is still valid.
 func (id *Identity) Expiry(now time.Time) time.Duration { return id.Certificate.Leaf.NotAfter.Sub(now) }
+
+// Chain is the own certificate with those between it and the authority, leaf first, in DER: what lets another machine of the
+// centre check a signature of ours without having met us.
+func (id *Identity) Chain() [][]byte { return id.Certificate.Certificate }
+
+// Bounds of a chain that comes from outside.
+const (
+	MaxChain       = 4       // certificates
+	MaxCertificate = 4 << 10 // bytes of each
+)
+
+// VerifyChain checks a chain as [Identity.Chain] gives it against the own authority and for the own centre, and says who holds
+// its leaf with which key. A demonstration's certificate counts for a demonstration only.
+func (id *Identity) VerifyChain(chain [][]byte, now time.Time) (Peer, *ecdsa.PublicKey, error) {
+	certs, err := parseChain(chain)
+	if err != nil {
+		return Peer{}, nil, err
+	}
+	between := x509.NewCertPool()
+	for _, c := range certs[1:] {
+		between.AddCert(c)
+	}
+	leaf := certs[0]
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: id.Roots, Intermediates: between, CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+		return Peer{}, nil, fmt.Errorf("checking a certificate: %w", err)
+	}
+	peer, err := PeerOf(leaf)
+	if err != nil {
+		return Peer{}, nil, err
+	}
+	key, ok := leaf.PublicKey.(*ecdsa.PublicKey)
+	switch {
+	case !ok || key.Curve != elliptic.P256():
+		return Peer{}, nil, errors.New("checking a certificate: its key is not ECDSA P-256")
+	case peer.Centre != id.Centre:
+		return Peer{}, nil, fmt.Errorf("checking a certificate: it is of centre %q, not of %q", peer.Centre, id.Centre)
+	case peer.Demo && !id.Demo:
+		return Peer{}, nil, errors.New("checking a certificate: it is of a demonstration")
+	}
+	return peer, key, nil
+}
+
+func parseChain(chain [][]byte) ([]*x509.Certificate, error) {
+	if len(chain) == 0 || len(chain) > MaxChain {
+		return nil, fmt.Errorf("checking a certificate: there are %d, from 1 to %d are allowed", len(chain), MaxChain)
+	}
+	var certs []*x509.Certificate
+	for _, der := range chain {
+		if len(der) > MaxCertificate {
+			return nil, errors.New("checking a certificate: it is too long")
+		}
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("checking a certificate: %w", err)
+		}
+		certs = append(certs, c)
+	}
+	return certs, nil
+}

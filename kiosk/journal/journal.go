@@ -106,6 +106,25 @@ func (j *Journal) BeginSession(session, ticket string, attempt int, at time.Time
 		session, ticket, attempt, at.UnixMilli())
 }
 
+// TakeOver notes that a session which began elsewhere goes on here. One that was handed over from here before goes on again.
+func (j *Journal) TakeOver(session, ticket string, attempt int, at time.Time) error {
+	return j.exec("noting the take-over of session "+session,
+		`INSERT INTO sessions (id, ticket, attempt, began) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE
+		 SET began = excluded.began, ended = NULL, end_kind = '', target = '', reported = NULL WHERE end_kind IN ('handed-over', 'not-taken')`,
+		session, ticket, attempt, at.UnixMilli())
+}
+
+// NotTaken notes that a session that [Journal.TakeOver] noted never came here after all. The queue knows.
+func (j *Journal) NotTaken(session string, at time.Time) error {
+	return j.exec("noting that session "+session+" was not taken over",
+		`UPDATE sessions SET ended = ?1, end_kind = 'not-taken', reported = ?1 WHERE id = ?2 AND ended IS NULL`, at.UnixMilli(), session)
+}
+
+// Moving notes that a session may be at target from now on, whatever happens here; an empty target takes that back.
+func (j *Journal) Moving(session, target string) error {
+	return j.exec("noting the hand-over of session "+session, `UPDATE sessions SET target = ? WHERE id = ?`, target, session)
+}
+
 // End is how a session ended.
 type End struct {
 	Kind     string // as in package session, or "lost" for one that the station did not survive
@@ -211,6 +230,7 @@ type Report struct {
 	Attempt  int
 	Kind     string
 	Record   string
+	Target   string // of a hand-over
 	FollowUp bool
 	At       time.Time
 }
@@ -218,10 +238,10 @@ type Report struct {
 // Unreported lists the ended sessions that the queue has not been told of, oldest first.
 func (j *Journal) Unreported() ([]Report, error) {
 	return query(j.read, "listing what to report",
-		`SELECT id, ticket, attempt, end_kind, record, follow_up, ended FROM sessions WHERE ended IS NOT NULL AND reported IS NULL ORDER BY ended, id`,
+		`SELECT id, ticket, attempt, end_kind, record, target, follow_up, ended FROM sessions WHERE ended IS NOT NULL AND reported IS NULL ORDER BY ended, id`,
 		func(scan func(...any) error) (r Report, err error) {
 			var at int64
-			err = scan(&r.Session, &r.Ticket, &r.Attempt, &r.Kind, &r.Record, &r.FollowUp, &at)
+			err = scan(&r.Session, &r.Ticket, &r.Attempt, &r.Kind, &r.Record, &r.Target, &r.FollowUp, &at)
 			r.At = fromMillis(at)
 			return r, err
 		})
@@ -238,6 +258,7 @@ type Unfinished struct {
 	Ticket  string
 	Attempt int
 	Began   time.Time
+	Target  string    // where it may have been handed over to
 	Record  record.ID // of the docket that names it; empty where none does
 }
 
@@ -245,11 +266,11 @@ type Unfinished struct {
 // docket is completed all the same.
 func (j *Journal) Unfinished() ([]Unfinished, error) {
 	return query(j.read, "listing unfinished sessions",
-		`SELECT s.id, s.ticket, s.attempt, s.began, coalesce(d.record, '') FROM sessions s LEFT JOIN dockets d ON d.session = s.id
+		`SELECT s.id, s.ticket, s.attempt, s.began, s.target, coalesce(d.record, '') FROM sessions s LEFT JOIN dockets d ON d.session = s.id
 		 WHERE s.ended IS NULL ORDER BY s.began, s.id`,
 		func(scan func(...any) error) (u Unfinished, err error) {
 			var at int64
-			err = scan(&u.Session, &u.Ticket, &u.Attempt, &at, &u.Record)
+			err = scan(&u.Session, &u.Ticket, &u.Attempt, &at, &u.Target, &u.Record)
 			u.Began = fromMillis(at)
 			return u, err
 		})

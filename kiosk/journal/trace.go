@@ -22,6 +22,7 @@ type Link struct {
 	Began    *time.Time      `json:"began,omitempty"` // absent where only a docket tells of the session
 	Ended    *time.Time      `json:"ended,omitempty"`
 	End      string          `json:"end,omitempty"`
+	Target   string          `json:"target,omitempty"` // of a hand-over
 	FollowUp bool            `json:"follow_up,omitempty"`
 	Reported *time.Time      `json:"reported,omitempty"` // to the queue
 	Docket   *record.Docket  `json:"docket,omitempty"`
@@ -41,9 +42,9 @@ func (j *Journal) Trace(id string) (Chain, error) {
 	}
 	chain := Chain{Ticket: ticket}
 	sessions, err := query(j.read, "tracing "+ticket,
-		`SELECT id, attempt, began, ended, end_kind, follow_up, reported FROM sessions WHERE ticket = ?1
+		`SELECT id, attempt, began, ended, end_kind, target, follow_up, reported FROM sessions WHERE ticket = ?1
 		 UNION ALL
-		 SELECT session, attempt, NULL, NULL, '', 0, NULL FROM dockets WHERE ticket = ?1 AND session NOT IN (SELECT id FROM sessions)
+		 SELECT session, attempt, NULL, NULL, '', '', 0, NULL FROM dockets WHERE ticket = ?1 AND session NOT IN (SELECT id FROM sessions)
 		 ORDER BY 2, 1`, scanLink, ticket)
 	if err != nil {
 		return Chain{}, err
@@ -74,7 +75,7 @@ func (j *Journal) ticketOf(id string) (string, error) {
 func scanLink(scan func(...any) error) (Link, error) {
 	var l Link
 	var began, ended, reported sql.NullInt64
-	if err := scan(&l.Session, &l.Attempt, &began, &ended, &l.End, &l.FollowUp, &reported); err != nil {
+	if err := scan(&l.Session, &l.Attempt, &began, &ended, &l.End, &l.Target, &l.FollowUp, &reported); err != nil {
 		return Link{}, err
 	}
 	l.Began, l.Ended, l.Reported = instant(began), instant(ended), instant(reported)

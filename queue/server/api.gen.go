@@ -6,6 +6,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -19,12 +20,27 @@ type ServerInterface interface {
 	// PutAppointment Make an appointment be as described.
 	// (PUT /v1/appointments/{ref})
 	PutAppointment(w http.ResponseWriter, r *http.Request, ref string)
+	// Identify Who gave a one-time code of the console. A code counts once.
+	// (POST /v1/attendants/identify)
+	Identify(w http.ResponseWriter, r *http.Request)
 	// Call Call the next ticket, or a certain one.
 	// (POST /v1/calls)
 	Call(w http.ResponseWriter, r *http.Request)
 	// Chain What the queue knows of a chain, from a ticket, a session or a record.
 	// (GET /v1/chain/{id})
 	Chain(w http.ResponseWriter, r *http.Request, id string)
+	// Withdraw Take a hand-over back, or learn that it is done.
+	// (DELETE /v1/handovers/{handover})
+	Withdraw(w http.ResponseWriter, r *http.Request, handover Handover, params WithdrawParams)
+	// Bundle The sealed bundle, for the station that it is for.
+	// (GET /v1/handovers/{handover})
+	Bundle(w http.ResponseWriter, r *http.Request, handover Handover)
+	// HandOver Hand a session over, and wait until its station has it or has not.
+	// (PUT /v1/handovers/{handover})
+	HandOver(w http.ResponseWriter, r *http.Request, handover Handover, params HandOverParams)
+	// Accept Take the session of a bundle that was opened and checked.
+	// (POST /v1/handovers/{handover}/accept)
+	Accept(w http.ResponseWriter, r *http.Request, handover Handover)
 	// Health Whether the queue can serve.
 	// (GET /v1/health)
 	Health(w http.ResponseWriter, r *http.Request)
@@ -37,6 +53,9 @@ type ServerInterface interface {
 	// ResumeEntry An attendant at a desk lets codes be entered again at a station.
 	// (POST /v1/stations/{station}/entry/resume)
 	ResumeEntry(w http.ResponseWriter, r *http.Request, station string)
+	// HandoverKey The key to which a session is sealed that is handed over to a station.
+	// (GET /v1/stations/{station}/key)
+	HandoverKey(w http.ResponseWriter, r *http.Request, station Station)
 	// CheckIn A person's code was scanned or typed here.
 	// (POST /v1/tickets/checkin)
 	CheckIn(w http.ResponseWriter, r *http.Request)
@@ -86,6 +105,20 @@ func (siw *ServerInterfaceWrapper) PutAppointment(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// Identify operation middleware
+func (siw *ServerInterfaceWrapper) Identify(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Identify(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // Call operation middleware
 func (siw *ServerInterfaceWrapper) Call(w http.ResponseWriter, r *http.Request) {
 
@@ -117,6 +150,220 @@ func (siw *ServerInterfaceWrapper) Chain(w http.ResponseWriter, r *http.Request)
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.Chain(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// Withdraw operation middleware
+func (siw *ServerInterfaceWrapper) Withdraw(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "handover" -------------
+	var handover Handover
+
+	err = runtime.BindStyledParameterWithOptions("simple", "handover", r.PathValue("handover"), &handover, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "handover", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params WithdrawParams
+
+	// ------------- Required query parameter "ticket" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "ticket", r.URL.Query(), &params.Ticket, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "ticket"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ticket", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "session" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "session", r.URL.Query(), &params.Session, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "session"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "session", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "attempt" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "attempt", r.URL.Query(), &params.Attempt, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "attempt"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "attempt", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "target" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "target", r.URL.Query(), &params.Target, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "target"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "target", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Withdraw(w, r, handover, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// Bundle operation middleware
+func (siw *ServerInterfaceWrapper) Bundle(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "handover" -------------
+	var handover Handover
+
+	err = runtime.BindStyledParameterWithOptions("simple", "handover", r.PathValue("handover"), &handover, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "handover", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Bundle(w, r, handover)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// HandOver operation middleware
+func (siw *ServerInterfaceWrapper) HandOver(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "handover" -------------
+	var handover Handover
+
+	err = runtime.BindStyledParameterWithOptions("simple", "handover", r.PathValue("handover"), &handover, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "handover", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params HandOverParams
+
+	// ------------- Required query parameter "ticket" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "ticket", r.URL.Query(), &params.Ticket, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "ticket"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ticket", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "session" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "session", r.URL.Query(), &params.Session, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "session"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "session", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "attempt" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "attempt", r.URL.Query(), &params.Attempt, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "attempt"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "attempt", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "target" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "target", r.URL.Query(), &params.Target, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "target"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "target", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.HandOver(w, r, handover, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// Accept operation middleware
+func (siw *ServerInterfaceWrapper) Accept(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "handover" -------------
+	var handover Handover
+
+	err = runtime.BindStyledParameterWithOptions("simple", "handover", r.PathValue("handover"), &handover, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "handover", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Accept(w, r, handover)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -185,6 +432,32 @@ func (siw *ServerInterfaceWrapper) ResumeEntry(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ResumeEntry(w, r, station)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// HandoverKey operation middleware
+func (siw *ServerInterfaceWrapper) HandoverKey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "station" -------------
+	var station Station
+
+	err = runtime.BindStyledParameterWithOptions("simple", "station", r.PathValue("station"), &station, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "station", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.HandoverKey(w, r, station)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -414,6 +687,12 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/tickets/{id}/decisions", wrapper.Decide)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/station/tickets", wrapper.StationTickets)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/stations/{station}/entry/resume", wrapper.ResumeEntry)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/stations/{station}/key", wrapper.HandoverKey)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/handovers/{handover}", wrapper.Withdraw)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/handovers/{handover}", wrapper.Bundle)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/handovers/{handover}", wrapper.HandOver)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/handovers/{handover}/accept", wrapper.Accept)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/attendants/identify", wrapper.Identify)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/station/link", wrapper.Link)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/chain/{id}", wrapper.Chain)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/health", wrapper.Health)

@@ -66,6 +66,7 @@ func (s *Server) browsers() http.Handler {
 		"POST /api/tickets/{id}/undo":            c.undo,
 		"POST /api/stations/{name}/commands":     c.command,
 		"POST /api/stations/{name}/entry/resume": c.resumeEntry,
+		"POST /api/code":                         c.oneTimeCode,
 	} {
 		mux.HandleFunc(route, c.signedIn(handle))
 	}

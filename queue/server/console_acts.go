@@ -121,6 +121,8 @@ type consoleCommand struct {
 	Resume *station.SessionCommand `json:"resume"`
 	Move   *station.MoveSession    `json:"move"`
 	Lock   *station.LockStation    `json:"lock"`
+
+	Override *station.OverrideVerification `json:"override"`
 }
 
 var orderForm = regexp.MustCompile(`^[A-Za-z0-9-]{8,40}$`)
@@ -140,7 +142,8 @@ func (c *Console) command(w http.ResponseWriter, r *http.Request, who store.Logi
 		return
 	}
 	order := station.Command{ID: who.Account.ID + "." + body.ID, Author: who.Account.ID, Expires: time.Now().Add(orderLimit), Call: body.Call,
-		Cancel: body.Cancel, Except: body.Except, Resume: body.Resume, Move: body.Move, Lock: body.Lock}
+		Cancel: body.Cancel, Except: body.Except, Resume: body.Resume, Move: body.Move, Lock: body.Lock,
+		Override: body.Override}
 	if order.Except != nil {
 		for i := range order.Except.Exceptions {
 			order.Except.Exceptions[i].Attendant = who.Account.ID
@@ -187,8 +190,11 @@ func (c *Console) mayOrder(ctx context.Context, a queue.Account, name string, or
 		return v.Ticket, err
 	}
 	if order.Move != nil {
-		if target, ok := c.stationNamed(order.Move.Target); !ok || target.Name == name {
+		if order.Move.Target == name {
 			return queue.Ticket{}, invalid("the target is no other station")
+		}
+		if _, err := c.free(order.Move.Target); err != nil {
+			return queue.Ticket{}, err
 		}
 	}
 	if at.Status == nil || at.Status.Session == nil || at.Status.Session.ID != order.Session() {
@@ -269,6 +275,8 @@ func words(order station.Command) string {
 		text += " " + order.Move.Target
 	case "cancel":
 		text += strings.TrimRight(" "+order.Cancel.Reason, " ")
+	case "override":
+		text += " " + order.Override.Reason
 	}
 	return text
 }

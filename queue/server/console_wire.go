@@ -59,6 +59,7 @@ type consoleStation struct {
 	Since     time.Time               `json:"since"`
 	Ready     bool                    `json:"ready"`
 	Locked    bool                    `json:"locked,omitempty"`
+	Takes     bool                    `json:"takes,omitempty"` // a session can be moved there now
 	Pending   int                     `json:"pending"`
 	Refused   int                     `json:"refused"`
 	Problems  []station.Trouble       `json:"problems"`
@@ -81,6 +82,9 @@ type consoleSitting struct {
 	Deadline *time.Time        `json:"deadline,omitempty"`
 	Assist   bool              `json:"assist,omitempty"`
 	Ledger   *biometric.Ledger `json:"ledger,omitempty"`
+	Target   string            `json:"target,omitempty"`
+
+	Verification *station.Verification `json:"verification,omitempty"`
 }
 
 type consoleChain struct {
@@ -189,6 +193,7 @@ func (c *Console) stationFor(ctx context.Context, a queue.Account, s station.Sta
 		return out, nil
 	}
 	out.Ready, out.Locked, out.Pending, out.Refused = s.Status.Ready, s.Status.Locked, s.Status.Pending, s.Status.Refused
+	out.Takes = takes(s)
 	out.Problems = append(out.Problems, s.Status.Problems...)
 	if s.Status.Session == nil {
 		return out, nil
@@ -209,7 +214,7 @@ func (c *Console) sittingFor(ctx context.Context, a queue.Account, s station.Sta
 		return nil, err
 	}
 	out.State, out.ID, out.Ticket, out.Number, out.Attempt = at.State, at.ID, at.Ticket, v.Ticket.Number, at.Attempt
-	out.Step, out.Verdict, out.Deadline = at.Step, at.Verdict, at.Deadline
+	out.Step, out.Verdict, out.Deadline, out.Target, out.Verification = at.Step, at.Verdict, at.Deadline, at.Target, at.Verification
 	organisation := c.organisation(v.Ticket.Service)
 	out.Assist = a.May(queue.Assisting, organisation)
 	if l := s.Ledger; l != nil && l.Session == at.ID && a.May(queue.SeeLedger, organisation) {

@@ -52,6 +52,8 @@ type Server struct {
 	Console  *Console // for browsers; nil for none
 
 	hub      station.Hub
+	relay    relay
+	codes    oneTimeCodes
 	requests *prometheus.CounterVec
 	work     sync.WaitGroup // commands on their way, live views
 	base     context.Context
@@ -177,7 +179,7 @@ func (s *Server) handler() http.Handler {
 			ctx := context.WithValue(r.Context(), peerKey{}, peer)
 			if route != linkRoute {
 				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, callLimit)
+				ctx, cancel = context.WithTimeout(ctx, limitOf(route))
 				defer cancel()
 			}
 			routes.ServeHTTP(answer, r.WithContext(ctx))
@@ -186,7 +188,18 @@ func (s *Server) handler() http.Handler {
 	})
 }
 
-const linkRoute = "GET /v1/station/link"
+const (
+	linkRoute     = "GET /v1/station/link"
+	handOverRoute = "PUT /v1/handovers/{handover}"
+)
+
+// limitOf is how long a call may take.
+func limitOf(route string) time.Duration {
+	if route == handOverRoute {
+		return handoverLimit
+	}
+	return callLimit
+}
 
 // note counts and logs an answered call. Paths stay out of the log: they hold what a caller wrote.
 func (s *Server) note(r *http.Request, route string, peer identity.Peer, a *answer, took time.Duration) {

@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"loket/queue"
@@ -18,6 +19,9 @@ import (
 
 // maxAnswer bounds what a client reads of an answer.
 const maxAnswer = 4 << 20
+
+// maxBundle bounds what it reads of a sealed bundle.
+const maxBundle = 32 << 20
 
 // DefaultTimeout bounds a call whose ctx has no earlier deadline.
 const DefaultTimeout = 15 * time.Second
@@ -120,6 +124,59 @@ func (c *Client) Tickets(ctx context.Context) ([]Ticket, error) {
 	return ts, wrap("asking for this station's tickets", err)
 }
 
+// HandoverKey asks for the key to which a session for a station is sealed, as that station signed it.
+func (c *Client) HandoverKey(ctx context.Context, station string) (HandoverKey, error) {
+	var key HandoverKey
+	_, err := c.do(ctx, http.MethodGet, "/v1/stations/"+url.PathEscape(station)+"/key", nil, &key)
+	return key, wrap("asking for a key", err)
+}
+
+// HandOver sends a sealed bundle and waits until the target has the session or has not. An error that is no refusal leaves open
+// where it is: [Client.Withdraw] tells.
+func (c *Client) HandOver(ctx context.Context, handover string, p HandOverParams, sealed []byte) (HandoverEnd, error) {
+	ctx, cancel := context.WithTimeout(ctx, handoverTimeout)
+	defer cancel()
+	var end HandoverEnd
+	_, err := c.send(ctx, http.MethodPut, handoverPath(handover, p), "application/octet-stream", bytes.NewReader(sealed), &end)
+	return end, wrap("handing over", err)
+}
+
+// handoverTimeout is longer than the queue takes.
+const handoverTimeout = 30 * time.Second
+
+func handoverPath(handover string, p HandOverParams) string {
+	q := url.Values{"ticket": {p.Ticket}, "session": {p.Session}, "attempt": {strconv.Itoa(p.Attempt)}, "target": {p.Target}}
+	return "/v1/handovers/" + url.PathEscape(handover) + "?" + q.Encode()
+}
+
+// Withdraw takes a hand-over back, or learns that it is done. Once it is answered, nobody accepts it any more.
+func (c *Client) Withdraw(ctx context.Context, handover string, p HandOverParams) (HandoverEnd, error) {
+	var end HandoverEnd
+	_, err := c.do(ctx, http.MethodDelete, handoverPath(handover, p), nil, &end)
+	return end, wrap("withdrawing a hand-over", err)
+}
+
+// Bundle fetches a sealed bundle that a command named; for desks.
+func (c *Client) Bundle(ctx context.Context, handover string) ([]byte, error) {
+	var sealed rawBody
+	_, err := c.do(ctx, http.MethodGet, "/v1/handovers/"+url.PathEscape(handover), nil, &sealed)
+	return sealed, wrap("fetching a hand-over", err)
+}
+
+// Accept takes the session of a bundle; for desks. After a refusal the ticket tells whether an earlier call did.
+func (c *Client) Accept(ctx context.Context, handover string) (Ticket, error) {
+	var t Ticket
+	_, err := c.do(ctx, http.MethodPost, "/v1/handovers/"+url.PathEscape(handover)+"/accept", struct{}{}, &t)
+	return t, wrap("accepting a hand-over", err)
+}
+
+// Identify asks who gave a one-time code of the console.
+func (c *Client) Identify(ctx context.Context, code string) (string, error) {
+	var a Attendant
+	_, err := c.do(ctx, http.MethodPost, "/v1/attendants/identify", OneTimeCode{Code: queue.Code(code)}, &a)
+	return a.Attendant, wrap("identifying an attendant", err)
+}
+
 // Chain asks for what the queue knows of a ticket, session or record.
 func (c *Client) Chain(ctx context.Context, id string) (Chain, error) {
 	var chain Chain
@@ -154,24 +211,31 @@ func wrap(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// do sends one request and reads its answer into out.
+// do sends one value and reads its answer into out.
 func (c *Client) do(ctx context.Context, method, path string, in, out any) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
-	var body io.Reader
-	if in != nil {
-		data, err := json.Marshal(in)
-		if err != nil {
-			return 0, err
-		}
-		body = bytes.NewReader(data)
+	if in == nil {
+		return c.send(ctx, method, path, "", nil, out)
 	}
+	data, err := json.Marshal(in)
+	if err != nil {
+		return 0, err
+	}
+	return c.send(ctx, method, path, "application/json", bytes.NewReader(data), out)
+}
+
+// rawBody takes an answer that is no JSON as it is.
+type rawBody []byte
+
+// send sends one request and reads its answer into out.
+func (c *Client) send(ctx context.Context, method, path, media string, body io.Reader, out any) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.BaseURL+path, body)
 	if err != nil {
 		return 0, err
 	}
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if media != "" {
+		req.Header.Set("Content-Type", media)
 	}
 	client := c.HTTP
 	if client == nil {
@@ -182,13 +246,21 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) (int,
 		return 0, plain(err)
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	limit := int64(maxAnswer)
+	raw, isRaw := out.(*rawBody)
+	if isRaw {
+		limit = maxBundle
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, limit))
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("reading the queue's answer: %w", err)
 	case resp.StatusCode >= 300:
 		return resp.StatusCode, refusal(resp, data)
 	case resp.StatusCode == http.StatusNoContent || out == nil:
+		return resp.StatusCode, nil
+	case isRaw:
+		*raw = data
 		return resp.StatusCode, nil
 	}
 	if err := json.Unmarshal(data, out); err != nil {

@@ -58,6 +58,7 @@ type StationState struct {
 	Status    *Status       `json:"status,omitempty"`
 	Ledger    *LedgerReport `json:"ledger,omitempty"`
 	Verdicts  *Verdicts     `json:"verdicts,omitempty"`
+	Key       *HandoverKey  `json:"key,omitempty"`
 }
 
 // seat is a station's place in the hub. It stays when the line goes.
@@ -349,6 +350,8 @@ func (h *Hub) note(up *upline, name string, m Up) (StationState, bool) {
 		s.state.Ledger = m.Ledger
 	case m.Verdicts != nil:
 		s.state.Verdicts = m.Verdicts
+	case m.Key != nil:
+		s.state.Key = m.Key
 	case m.Answer != nil:
 		s.answer(*m.Answer)
 		return StationState{}, false

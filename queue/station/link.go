@@ -59,6 +59,7 @@ type Link struct {
 	status    pending[Status]
 	ledger    pending[LedgerReport]
 	verdicts  pending[Verdicts]
+	key       pending[HandoverKey]
 	facts     []fact
 	answers   []Answer // to write
 	known     map[string]*order
@@ -146,6 +147,15 @@ func (l *Link) SetLedger(session, ticket string, attempt int, ledger biometric.L
 // SetVerdicts replaces the device states that the centre sees. Texts that are too long for the line are cut.
 func (l *Link) SetVerdicts(devices []DeviceVerdict) {
 	set(l, &l.verdicts, Verdicts{Devices: devices}.fit())
+}
+
+// SetKey replaces the key to which other stations seal what they hand over to this one.
+func (l *Link) SetKey(k HandoverKey) error {
+	if err := (Up{Key: &k}).check(); err != nil {
+		return fmt.Errorf("setting the key: %w", err)
+	}
+	set(l, &l.key, k)
+	return nil
 }
 
 func set[T any](l *Link, p *pending[T], value T) {
@@ -328,6 +338,7 @@ func (l *Link) resync() {
 	l.status.due = l.status.value != nil
 	l.ledger.due = l.ledger.value != nil
 	l.verdicts.due = l.verdicts.value != nil
+	l.key.due = l.key.value != nil
 	for i := range l.facts {
 		l.facts[i].sent = false
 	}
@@ -365,6 +376,9 @@ func (l *Link) next() (Up, bool) {
 		return Up{Sequence: l.sequence, Answer: &a}, true
 	}
 	switch {
+	case l.key.due: // before a status that says that the station is free
+		l.key.due = false
+		return Up{Sequence: l.key.sequence, Key: l.key.value}, true
 	case l.status.due:
 		l.status.due = false
 		return Up{Sequence: l.status.sequence, Status: l.status.value}, true

@@ -30,6 +30,7 @@ type Up struct {
 	Verdicts *Verdicts     `json:"verdicts,omitempty"`
 	Fact     *Fact         `json:"fact,omitempty"`
 	Answer   *Answer       `json:"answer,omitempty"`
+	Key      *HandoverKey  `json:"key,omitempty"`
 }
 
 // Hello is a station's first message on every line. What the station is called stands in its certificate.
@@ -67,6 +68,16 @@ type SessionStatus struct {
 	Help     bool       `json:"help,omitempty"`    // someone should go there
 	Since    time.Time  `json:"since"`
 	Deadline *time.Time `json:"deadline,omitempty"`
+	Target   string     `json:"target,omitempty"` // of a hand-over that is under way
+	// Verification is how far the comparison with supervised captures is; nil outside of it.
+	Verification *Verification `json:"verification,omitempty"`
+}
+
+// Verification is how far a desk's comparison with a kiosk's captures is. It names no finger.
+type Verification struct {
+	State   string `json:"state"`   // "comparing", "differs", "by-eye" where nothing can be compared here
+	Matched int    `json:"matched"` // short captures that were found to be of the same finger
+	Of      int    `json:"of"`
 }
 
 // LedgerReport is the ten-finger ledger of a session, for those in an organisation that may see it.
@@ -154,6 +165,9 @@ type Command struct {
 	Resume *SessionCommand `json:"resume,omitempty"`
 	Move   *MoveSession    `json:"move,omitempty"`
 	Lock   *LockStation    `json:"lock,omitempty"`
+
+	Override *OverrideVerification `json:"override,omitempty"`
+	Take     *TakeSession          `json:"take,omitempty"`
 }
 
 // CallTicket sends a ticket to a station. The station asks for it with [Client.Call], the command's id as request id, and a
@@ -186,21 +200,37 @@ type MoveSession struct {
 	Target  string `json:"target"`
 }
 
+// OverrideVerification lets a session go on although its captures were not verified.
+type OverrideVerification struct {
+	Session string `json:"session"`
+	Reason  string `json:"reason"`
+}
+
+// TakeSession tells a station that the queue has a bundle for it: [Client.Bundle] fetches it, [Client.Accept] takes the session.
+type TakeSession struct {
+	Handover string `json:"handover"`
+	From     string `json:"from"`
+	Ticket   string `json:"ticket"`
+	Session  string `json:"session"`
+	Attempt  int    `json:"attempt"`
+}
+
 // LockStation keeps a station from taking tickets, or lets it again.
 type LockStation struct {
 	Locked bool   `json:"locked"`
 	Reason string `json:"reason,omitempty"`
 }
 
-// Verb names what a command orders: "call", "recall", "cancel", "except", "resume", "move", "lock"; "" if it is not exactly
-// one.
+// Verb names what a command orders: "call", "recall", "cancel", "except", "resume", "move", "lock", "override", "take"; "" if it
+// is not exactly one.
 func (c Command) Verb() string {
 	verb, count := "", 0
 	for _, v := range []struct {
 		name string
 		set  bool
 	}{{"call", c.Call != nil}, {"recall", c.Recall != nil}, {"cancel", c.Cancel != nil}, {"except", c.Except != nil},
-		{"resume", c.Resume != nil}, {"move", c.Move != nil}, {"lock", c.Lock != nil}} {
+		{"resume", c.Resume != nil}, {"move", c.Move != nil}, {"lock", c.Lock != nil},
+		{"override", c.Override != nil}, {"take", c.Take != nil}} {
 		if v.set {
 			verb, count = v.name, count+1
 		}
@@ -224,6 +254,10 @@ func (c Command) Session() string {
 		return c.Resume.Session
 	case "move":
 		return c.Move.Session
+	case "override":
+		return c.Override.Session
+	case "take":
+		return c.Take.Session
 	}
 	return ""
 }
@@ -292,7 +326,7 @@ func (c *checker) texts(texts ...string) {
 func (m Up) check() error {
 	c := &checker{}
 	count := 0
-	for _, set := range []bool{m.Hello != nil, m.Status != nil, m.Ledger != nil, m.Verdicts != nil, m.Fact != nil, m.Answer != nil} {
+	for _, set := range []bool{m.Hello != nil, m.Status != nil, m.Ledger != nil, m.Verdicts != nil, m.Fact != nil, m.Answer != nil, m.Key != nil} {
 		if set {
 			count++
 		}
@@ -318,6 +352,8 @@ func (m Up) check() error {
 		c.words(m.Answer.Command)
 		c.texts(m.Answer.Reason)
 		c.that(m.Answer.Command != "", "the answer names no command")
+	case m.Key != nil:
+		m.Key.check(c)
 	}
 	return c.err
 }
@@ -330,8 +366,27 @@ func (s Status) check(c *checker) {
 	}
 	c.that(s.Pending >= 0 && s.Refused >= 0, "a count is negative")
 	if s.Session != nil {
-		c.words(s.Session.ID, s.Session.Ticket, s.Session.State, s.Session.Step, s.Session.Verdict)
+		c.words(s.Session.ID, s.Session.Ticket, s.Session.State, s.Session.Step, s.Session.Verdict, s.Session.Target)
 		c.that(s.Session.Attempt >= 1, "attempts count from 1")
+		if v := s.Session.Verification; v != nil {
+			c.words(v.State)
+			c.that(v.Matched >= 0 && v.Of >= v.Matched, "a comparison counts wrongly")
+		}
+	}
+}
+
+// Bounds of a key for hand-overs. The queue does not read it.
+const (
+	maxKey   = 8 << 10 // bytes
+	maxChain = 4       // certificates
+	maxCert  = 4 << 10 // bytes
+)
+
+func (k HandoverKey) check(c *checker) {
+	c.that(len(k.JSON) > 0 && len(k.JSON) <= maxKey && len(k.Sig) > 0 && len(k.Sig) <= maxWord, "the key is too long or missing")
+	c.that(len(k.Chain) > 0 && len(k.Chain) <= maxChain, "the key has no certificate, or too many")
+	for _, der := range k.Chain {
+		c.that(len(der) <= maxCert, "a certificate is too long")
 	}
 }
 
@@ -423,6 +478,13 @@ func (m Command) check(c *checker) {
 	case "move":
 		c.words(m.Move.Target)
 		c.that(m.Move.Target != "", "the target is missing")
+	case "override":
+		c.texts(m.Override.Reason)
+		c.that(m.Override.Reason != "", "an override needs a reason")
+	case "take":
+		c.words(m.Take.Handover, m.Take.From)
+		c.that(m.Take.Handover != "" && m.Take.From != "" && m.Take.Attempt >= 1, "it does not say what to take")
+		c.that(queue.ValidID(m.Take.Ticket, queue.TicketID), "the ticket is not tk_ and 16 characters")
 	case "except":
 		x := m.Except.Exceptions
 		c.that(len(x) >= 1 && len(x) <= 10, "it excepts no finger, or too many")

@@ -44,6 +44,12 @@ type AppointmentService struct {
 // Asked what the letter asks for; null or left out where the letter is not known
 type Asked = []biometric.Modality
 
+// Attendant A member of staff.
+type Attendant struct {
+	// Attendant pseudonymous id
+	Attendant string `json:"attendant"`
+}
+
 // Call A call for a ticket.
 type Call struct {
 	// RequestID made by the caller
@@ -143,6 +149,27 @@ type Event struct {
 	Target string `json:"target,omitempty"`
 }
 
+// HandoverEnd Where a session is after a hand-over.
+type HandoverEnd struct {
+	// Moved the session is not the sender's any more; otherwise it is, and nobody else will take it
+	Moved bool `json:"moved"`
+
+	// Reason why it did not move
+	Reason string `json:"reason,omitempty"`
+}
+
+// HandoverKey A station's signed offer of a key. The queue does not read it.
+type HandoverKey struct {
+	// Chain the station's certificates in DER, leaf first
+	Chain [][]byte `json:"chain"`
+
+	// JSON the offer's exact bytes
+	JSON []byte `json:"json"`
+
+	// Sig the station's signature over them
+	Sig []byte `json:"sig"`
+}
+
 // Health The state of the service.
 type Health struct {
 	Status  string `json:"status"`
@@ -173,6 +200,11 @@ type OnFile = queue.OnFile
 
 // OnFileList what the authority holds; null or left out means unknown, an empty list means nothing
 type OnFileList = []queue.OnFile
+
+// OneTimeCode A code that the console gave to someone who is signed in there.
+type OneTimeCode struct {
+	Code queue.Code `json:"code"`
+}
 
 // Problem Problem details of RFC 9457.
 type Problem struct {
@@ -256,11 +288,48 @@ type VisitPerson struct {
 	Tickets   []IssuedTicket `json:"tickets"`
 }
 
+// Handover defines model for Handover.
+type Handover = string
+
+// HandoverAttempt defines model for HandoverAttempt.
+type HandoverAttempt = int
+
+// HandoverSession defines model for HandoverSession.
+type HandoverSession = string
+
+// HandoverTarget defines model for HandoverTarget.
+type HandoverTarget = string
+
+// HandoverTicket defines model for HandoverTicket.
+type HandoverTicket = string
+
+// Station defines model for Station.
+type Station = string
+
 // TicketID defines model for TicketID.
 type TicketID = string
 
+// WithdrawParams defines parameters for Withdraw.
+type WithdrawParams struct {
+	Ticket  HandoverTicket  `form:"ticket" json:"ticket"`
+	Session HandoverSession `form:"session" json:"session"`
+	Attempt HandoverAttempt `form:"attempt" json:"attempt"`
+	Target  HandoverTarget  `form:"target" json:"target"`
+}
+
+// HandOverParams defines parameters for HandOver.
+type HandOverParams struct {
+	Ticket  HandoverTicket  `form:"ticket" json:"ticket"`
+	Session HandoverSession `form:"session" json:"session"`
+	Attempt HandoverAttempt `form:"attempt" json:"attempt"`
+	Target  HandoverTarget  `form:"target" json:"target"`
+}
+
 // PutAppointmentJSONRequestBody defines body for PutAppointment for application/json ContentType.
 type PutAppointmentJSONRequestBody = Appointment
+
+// IdentifyJSONRequestBody defines body for Identify for application/json ContentType.
+type IdentifyJSONRequestBody = OneTimeCode
 
 // CallJSONRequestBody defines body for Call for application/json ContentType.
 type CallJSONRequestBody = Call

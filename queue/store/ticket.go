@@ -360,3 +360,33 @@ func (s *Store) Decide(ctx context.Context, ticket string, d Decision) (before, 
 	}
 	return before, after, nil
 }
+
+// HandOver gives a ticket that is being served to another station, which has accepted its session. Done already, it changes
+// nothing.
+func (s *Store) HandOver(ctx context.Context, ticket, from, to, session string, attempt int) (View, error) {
+	var view View
+	var refused error
+	err := s.change(ctx, func(ctx context.Context, tx *tx) error {
+		var err error
+		if view, err = tx.ticket(ctx, ticket); err != nil {
+			return err
+		}
+		var next queue.Ticket
+		if next, refused = view.Ticket.HandOver(from, to, session, attempt, s.now()); refused != nil || same(next, view.Ticket) {
+			return nil
+		}
+		view.Ticket = next
+		if err := tx.setTicket(ctx, next); err != nil {
+			return err
+		}
+		err = tx.happened(ctx, Event{At: next.Changed, Kind: string(queue.EventHandedOver), Ticket: next.ID, Attempt: attempt, Station: from,
+			Session: session, Detail: to})
+		failpoint.Hit("handover.accepting")
+		return err
+	})
+	if err = errors.Join(err, refused); err != nil {
+		return View{}, err
+	}
+	failpoint.Hit("handover.accepted")
+	return view, nil
+}
