@@ -119,6 +119,6 @@ func (d *Daemon) used(id string, info drivers.Info) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.cur != nil && d.cur.session.ID == id {
-		d.cur.devices[info.USB.Identity().String()] = info
+		d.cur.devices[info.USB.Identity().String()] = deviceInfo(info)
 	}
 }

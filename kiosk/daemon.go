@@ -28,6 +28,7 @@ import (
 	"loket/drivers/usb/usbip"
 	"loket/kiosk/acquire"
 	"loket/kiosk/api"
+	"loket/kiosk/handover"
 	"loket/kiosk/identity"
 	"loket/kiosk/journal"
 	"loket/kiosk/outbox"
@@ -42,7 +43,10 @@ type Daemon struct {
 	Drivers []drivers.Driver
 	Log     *slog.Logger
 	Version string
+	Desk    bool             // a staffed desk, which takes sessions over and verifies them
 	Now     func() time.Time // time.Now where nil
+	// Comparer verifies a kiosk's prints at a desk. Where nil, an attendant compares by eye.
+	Comparer Comparer
 	// Recorder begins a recording of USB traffic on w: messages of up to clear bytes as they are, longer ones by length and,
 	// if digest says so, digest, and no more than limit characters. Nil where the program is built without.
 	Recorder func(w io.Writer, clear int, digest bool, limit int64) Recording
@@ -60,6 +64,7 @@ type Daemon struct {
 	link     *station.Link
 	previews *previews
 	vault    vault
+	offered  *handover.Key // at a desk; the mutex guards it
 	started  time.Time
 	reports  chan struct{} // there may be something to tell the queue
 	ctx      context.Context
@@ -111,6 +116,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.watch,
 		d.show,
 		d.obey,
+		d.offerKeys,
 		d.codes,
 		d.metrics,
 		d.watchdog,
@@ -137,8 +143,8 @@ func (d *Daemon) open() error {
 	if d.policy, err = plan.LoadPolicy(c.Policy); err != nil {
 		return err
 	}
-	if d.policy.Verification != plan.VerifyNone {
-		return fmt.Errorf("loading policy %s: what is captured under it is verified at a desk, and sessions can't be handed to one yet (hint: choose a supervised policy)", d.policy.ID)
+	if err := d.checkPlace(); err != nil {
+		return err
 	}
 	if d.sealer, err = sealer(c.Recipients); err != nil {
 		return err
@@ -153,6 +159,20 @@ func (d *Daemon) open() error {
 		return err
 	}
 	return d.openLines()
+}
+
+// checkPlace holds what the station was started as to its certificate and policy.
+func (d *Daemon) checkPlace() error {
+	role := d.identity.Role
+	switch {
+	case d.Desk && role != identity.RoleDesk:
+		return fmt.Errorf("starting as a desk: the certificate is for %q (hint: docs/pki.md says how a desk gets one)", role)
+	case !d.Desk && role == identity.RoleDesk:
+		return errors.New("starting as a kiosk: the certificate is a desk's (hint: kioskd --desk)")
+	case d.Desk && d.policy.Verification != plan.VerifyNone:
+		return fmt.Errorf("starting as a desk: under policy %s captures are verified at another desk (hint: choose a supervised policy)", d.policy.ID)
+	}
+	return nil
 }
 
 func sealer(path string) (record.Sealer, error) {

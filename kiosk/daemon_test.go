@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"loket/drivers"
 	"loket/kiosk/api"
 	"loket/kiosk/biometric"
+	"loket/kiosk/identity"
 	"loket/kiosk/journal"
 	"loket/kiosk/outbox"
 	"loket/kiosk/plan"
@@ -40,7 +40,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{Daemon: &Daemon{Config: Config{Data: t.TempDir()}, log: slog.New(slog.DiscardHandler), changed: make(chan struct{}),
-		reports: make(chan struct{}, 1), previews: newPreviews(), link: &station.Link{}, ctx: t.Context()}}
+		reports: make(chan struct{}, 1), previews: newPreviews(), link: &station.Link{}, ctx: t.Context(), identity: &identity.Identity{}}}
 	server := httptest.NewServer(b)
 	t.Cleanup(server.Close)
 	b.queue = &station.Client{BaseURL: server.URL, HTTP: server.Client()}
@@ -181,7 +181,7 @@ func (b *bench) capturing(t *testing.T) (stopped context.Context) {
 		t.Fatalf("the session is in %s", s.State)
 	}
 	stopped, stop := context.WithCancel(t.Context())
-	b.cur = &running{session: s, stop: stop, devices: map[string]drivers.Info{}}
+	b.cur = &running{session: s, stop: stop, devices: map[string]record.DeviceInfo{}}
 	t.Cleanup(func() { b.cur.stopTimer() })
 	return stopped
 }
@@ -223,13 +223,13 @@ func TestAnEventForAnotherSessionChangesNothing(t *testing.T) {
 	}
 }
 
-func TestASessionIsNotHandedOverToNobody(t *testing.T) {
+func TestACaptureInProgressIsNotHandedOver(t *testing.T) {
 	b := newBench(t)
 	b.capturing(t)
 	var e *api.Error
 	err := b.event([]api.Role{api.RoleTechnician}, "", session.Event{Kind: session.Moved, By: session.Attendant, Attendant: "a", Target: "desk-1"})
-	if !errors.As(err, &e) || e.Code != "not-built-in" {
-		t.Errorf("handing over gives %v", err)
+	if !errors.As(err, &e) || e.Code != "out-of-place" || b.cur.moving != "" {
+		t.Errorf("handing over what is being captured gives %v", err)
 	}
 }
 

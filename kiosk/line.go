@@ -39,12 +39,24 @@ func (d *Daemon) lineStatus(st api.Status) station.Status {
 	}
 	if s := st.Session; s != nil {
 		line.Session = &station.SessionStatus{ID: s.ID, Ticket: s.Ticket, Attempt: s.Attempt, State: string(s.State), Verdict: s.Verdict,
-			Help: s.State == session.Assistance, Since: s.Since, Deadline: st.Deadline}
+			Help: d.helpWanted(s), Since: s.Since, Deadline: st.Deadline, Target: st.Moving, Verification: verification(st.Verification)}
 		if step, ok := s.Current(); ok {
 			line.Session.Step = step.ID
 		}
 	}
 	return line
+}
+
+// helpWanted: at a kiosk nobody can go on from verifying by themselves, and at a desk not where nothing can be compared.
+func (d *Daemon) helpWanted(s *session.Session) bool {
+	return s.State == session.Assistance || s.State == session.Verifying && !d.Desk
+}
+
+func verification(v *api.Verification) *station.Verification {
+	if v == nil {
+		return nil
+	}
+	return &station.Verification{State: v.State, Matched: v.Matched, Of: v.Of}
 }
 
 func verdicts(list []drivers.Status) []station.DeviceVerdict {
@@ -64,14 +76,23 @@ func (d *Daemon) obey(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case c := <-d.link.Commands():
-			answer := station.Answer{Command: c.ID, Done: true}
-			if err := d.command(ctx, c); err != nil {
-				answer.Done, answer.Reason = false, err.Error()
+			if c.Move != nil { // it waits for another station, which may wait for this one
+				d.work.Go(func() { d.carryOut(ctx, c) })
+				continue
 			}
-			if err := d.link.Answer(answer); err != nil {
-				d.log.Warn("answering a command", "err", err)
-			}
+			d.carryOut(ctx, c)
 		}
+	}
+}
+
+// carryOut obeys one order and answers it.
+func (d *Daemon) carryOut(ctx context.Context, c station.Command) {
+	answer := station.Answer{Command: c.ID, Done: true}
+	if err := d.command(ctx, c); err != nil {
+		answer.Done, answer.Reason = false, err.Error()
+	}
+	if err := d.link.Answer(answer); err != nil {
+		d.log.Warn("answering a command", "err", err)
 	}
 }
 
@@ -90,6 +111,13 @@ func (d *Daemon) command(ctx context.Context, c station.Command) error {
 		e.Kind, e.Exceptions = session.Excepted, c.Except.Exceptions
 	case c.Resume != nil:
 		e.Kind = session.Resumed
+	case c.Override != nil:
+		e.Kind, e.Reason = session.Override, c.Override.Reason
+	case c.Move != nil:
+		e.Kind, e.Target = session.Moved, c.Move.Target
+		return d.move(c.Move.Session, e)
+	case c.Take != nil:
+		return d.take(ctx, *c.Take)
 	case c.Lock != nil:
 		d.setLocked(c.Lock.Locked)
 		return nil

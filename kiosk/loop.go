@@ -8,11 +8,11 @@ import (
 	"slices"
 	"time"
 
-	"loket/drivers"
 	"loket/kiosk/api"
 	"loket/kiosk/biometric"
 	"loket/kiosk/failpoint"
 	"loket/kiosk/journal"
+	"loket/kiosk/record"
 	"loket/kiosk/session"
 	"loket/queue/station"
 )
@@ -25,8 +25,10 @@ type running struct {
 	stop     context.CancelFunc // ends the work of the current entry
 	timer    *time.Timer        // of the current state's deadline; nil where it has none
 	guidance *api.Guidance
-	devices  map[string]drivers.Info // that were used, by identity
-	pending  *session.Event          // said during a capture, applied when the capture has ended
+	devices  map[string]record.DeviceInfo // that were used, by identity
+	pending  *session.Event               // said during a capture, applied when the capture has ended
+	moving   string                       // the station that it is being handed over to; nothing else happens meanwhile
+	verified *api.Verification            // how far the comparison at this desk is
 }
 
 func (r *running) stopTimer() {
@@ -43,7 +45,11 @@ func (d *Daemon) send(id string, e session.Event, samples []biometric.Sample) er
 	defer d.mu.Unlock()
 	if d.cur == nil || id != "" && d.cur.session.ID != id {
 		wipe(samples)
-		return &api.Error{Code: "no-session", Text: "that session is not in progress here", Hint: "kioskctl session show tells what is"}
+		return noSession()
+	}
+	if d.cur.moving != "" {
+		wipe(samples)
+		return beingMoved(d.cur.moving)
 	}
 	if e.At.IsZero() {
 		e.At = d.now()
@@ -79,7 +85,7 @@ func (d *Daemon) step(next session.Session) {
 	d.vault.retain(next.Outcomes)
 	if next.Entry != before.Entry {
 		d.cur.stop()
-		d.cur.guidance, d.cur.pending = nil, nil
+		d.cur.guidance, d.cur.pending, d.cur.verified = nil, nil, nil
 		d.log.Info("session", "session", next.ID, "state", next.State, "from", before.State, "verdict", next.Verdict)
 		d.enter()
 	} else {
@@ -103,6 +109,10 @@ func (d *Daemon) enter() {
 	case session.Capturing:
 		if step, ok := s.Current(); ok {
 			d.work.Go(func() { d.capture(ctx, s, step) })
+		}
+	case session.Verifying:
+		if d.Desk {
+			d.work.Go(func() { d.verify(ctx, s) })
 		}
 	case session.Sealing:
 		ticket, devices := d.cur.ticket, maps.Clone(d.cur.devices)
@@ -183,8 +193,8 @@ func (d *Daemon) touch() {
 // event checks what a local caller may say, and says it to the session with that id, or to whichever is in progress where id is
 // empty. The screen speaks for the applicant, technicians as attendants.
 func (d *Daemon) event(as []api.Role, id string, e session.Event) error {
-	if e.Outcome != nil || e.Entry != 0 || !e.At.IsZero() || e.Record != "" || e.Verdict != "" {
-		return &api.Error{Code: "forbidden", Text: "outcomes, entries, times, records and verdicts are the daemon's own to say"}
+	if e.Outcome != nil || e.Entry != 0 || !e.At.IsZero() || e.Record != "" || e.Verdict != "" || len(e.Comparisons) > 0 {
+		return &api.Error{Code: "forbidden", Text: "outcomes, entries, times, records, comparisons and verdicts are the daemon's own to say"}
 	}
 	needed := map[session.Actor]api.Role{session.Screen: api.RoleScreen, session.Attendant: api.RoleTechnician}[e.By]
 	if !slices.Contains(as, needed) {
@@ -195,7 +205,7 @@ func (d *Daemon) event(as []api.Role, id string, e session.Event) error {
 		return &api.Error{Code: "bad-command", Text: "what an applicant says names their session", Hint: "set the command's session to the one in the status"}
 	}
 	if e.Kind == session.Moved {
-		return &api.Error{Code: "not-built-in", Text: "this station can't hand a session over yet", Hint: "go on here, or cancel: the ticket waits again"}
+		return d.move(id, e)
 	}
 	if e.Kind == session.Help && d.interrupt(id, e) {
 		return nil

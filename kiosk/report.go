@@ -64,6 +64,9 @@ func (d *Daemon) endUnfinished() error {
 		return err
 	}
 	for _, u := range unfinished {
+		if u.Target != "" && u.Record == "" {
+			continue // the queue says where it is
+		}
 		end := journal.End{Kind: string(session.Completed), Record: string(u.Record)}
 		if u.Record == "" {
 			end.Kind = endLost
@@ -138,6 +141,9 @@ func (d *Daemon) reconcile(ctx context.Context) error {
 		if _, err := d.catchUp(); err != nil { // with an end that the journal did not take when it came
 			return err
 		}
+		if err := d.settleMoves(ctx); err != nil {
+			return err
+		}
 	}
 	if err := d.tellAll(ctx); err != nil || done || busy {
 		return err
@@ -171,7 +177,7 @@ func settled(err error) bool {
 
 // tell reports one end. What the queue has settled is noted and not repeated.
 func (d *Daemon) tell(ctx context.Context, r journal.Report) error {
-	e := station.Event{Event: queue.Kind(r.Kind), Session: r.Session, Attempt: r.Attempt, Record: r.Record, FollowUp: r.FollowUp, At: r.At}
+	e := station.Event{Event: queue.Kind(r.Kind), Session: r.Session, Attempt: r.Attempt, Record: r.Record, FollowUp: r.FollowUp, Target: r.Target, At: r.At}
 	effect, err := d.queue.Report(ctx, r.Ticket, e)
 	switch {
 	case settled(err):

@@ -18,7 +18,7 @@ import (
 
 // seal builds the record, seals it into the outbox and tells the session. Once the outbox has it, it is committed: whatever
 // fails after that is mended at the next start.
-func (d *Daemon) seal(s session.Session, t station.Ticket, devices map[string]drivers.Info) {
+func (d *Daemon) seal(s session.Session, t station.Ticket, devices map[string]record.DeviceInfo) {
 	var id record.ID
 	var docket record.SignedDocket
 	err := d.vault.use(func(samples []biometric.Sample) error {
@@ -69,7 +69,7 @@ func (d *Daemon) committed(signed record.SignedDocket) {
 }
 
 // record puts together what one session came to. Its parts share the samples' bytes.
-func (d *Daemon) record(s session.Session, t station.Ticket, devices map[string]drivers.Info, samples []biometric.Sample) (*record.Record, error) {
+func (d *Daemon) record(s session.Session, t station.Ticket, devices map[string]record.DeviceInfo, samples []biometric.Sample) (*record.Record, error) {
 	rules, err := json.Marshal(s.Plan)
 	if err != nil {
 		return nil, fmt.Errorf("writing the plan: %w", err)
@@ -80,13 +80,13 @@ func (d *Daemon) record(s session.Session, t station.Ticket, devices map[string]
 		Subject:  record.Subject{Reference: t.Subject.Reference, BirthDate: string(t.Subject.BirthDate), Established: record.CodeOnly},
 		Policy:   record.PolicyRef(s.Plan.Policy),
 		Software: record.Software{Name: "loket kioskd", Version: d.Version},
-		Plan:     rules, Outcomes: s.Results(), Attempts: s.Attempts, Ledger: s.Ledger,
+		Plan:     rules, Outcomes: s.Results(), Attempts: s.Attempts, Ledger: s.Ledger, Comparisons: s.Comparisons,
 	}
 	for _, x := range s.Decisions {
 		m.Decisions = append(m.Decisions, record.Decision{Kind: string(x.Kind), State: string(x.State), Attendant: x.Attendant, Reason: x.Reason, At: x.At})
 	}
 	for _, info := range devices {
-		m.Devices = append(m.Devices, deviceInfo(info))
+		m.Devices = append(m.Devices, info)
 		m.Simulated = m.Simulated || info.Simulated
 	}
 	slices.SortFunc(m.Devices, func(a, b record.DeviceInfo) int { return strings.Compare(a.Identity, b.Identity) })

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"loket/drivers"
 	"loket/kiosk/api"
 	"loket/kiosk/failpoint"
 	"loket/kiosk/journal"
 	"loket/kiosk/plan"
+	"loket/kiosk/record"
 	"loket/kiosk/session"
 	"loket/queue"
 	"loket/queue/station"
@@ -21,13 +21,7 @@ func (d *Daemon) start(ctx context.Context, s api.Start) error {
 	if err := d.reserve(); err != nil {
 		return err
 	}
-	defer func() {
-		d.mu.Lock()
-		d.starting = false
-		d.touch()
-		d.mu.Unlock()
-		d.kickReports()
-	}()
+	defer d.unreserve()
 	ticket, state, err := d.ticket(ctx, s)
 	if err != nil {
 		return refused(err)
@@ -51,6 +45,14 @@ func (d *Daemon) reserve() error {
 	d.starting = true
 	d.touch()
 	return nil
+}
+
+func (d *Daemon) unreserve() {
+	d.mu.Lock()
+	d.starting = false
+	d.touch()
+	d.mu.Unlock()
+	d.kickReports()
 }
 
 // ticket asks for whoever is next, for a certain ticket, or for the ticket of a code. An answer that was lost on the way is
@@ -122,18 +124,27 @@ func (d *Daemon) begin(ctx context.Context, t station.Ticket, state session.Stat
 	failpoint.Hit("start.reported")
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.cur = &running{session: s, ticket: t, stop: func() {}, devices: map[string]drivers.Info{}}
+	d.cur = &running{session: s, ticket: t, stop: func() {}, devices: map[string]record.DeviceInfo{}}
 	d.log.Info("session", "session", s.ID, "ticket", t.ID, "attempt", t.Attempt, "state", s.State)
 	d.enter()
 	d.touch()
 	return nil
 }
 
-// planned computes what the person owes.
+// planned makes a session with what the person owes.
 func (d *Daemon) planned(t station.Ticket, state session.State, id string, now time.Time) (session.Session, error) {
-	birth, err := t.Subject.BirthDate.Time(now.Location())
+	p, err := d.plan(t, now)
 	if err != nil {
 		return session.Session{}, err
+	}
+	return session.New(session.Start{ID: id, Ticket: t.ID, Attempt: t.Attempt, Plan: p, State: state, At: now})
+}
+
+// plan computes what the person owes under this station's policy.
+func (d *Daemon) plan(t station.Ticket, now time.Time) (plan.Plan, error) {
+	birth, err := t.Subject.BirthDate.Time(now.Location())
+	if err != nil {
+		return plan.Plan{}, err
 	}
 	subject := plan.Subject{BirthDate: birth, Asked: t.Asked}
 	if t.OnFile != nil {
@@ -143,16 +154,12 @@ func (d *Daemon) planned(t station.Ticket, state session.State, id string, now t
 		on := plan.OnFile{Modality: f.Modality, Position: f.Position, Source: f.Source}
 		if f.Date != "" {
 			if on.Date, err = f.Date.Time(now.Location()); err != nil {
-				return session.Session{}, err
+				return plan.Plan{}, err
 			}
 		}
 		subject.OnFile = append(subject.OnFile, on)
 	}
-	p, err := plan.Make(d.policy, subject, now)
-	if err != nil {
-		return session.Session{}, err
-	}
-	return session.New(session.Start{ID: id, Ticket: t.ID, Attempt: t.Attempt, Plan: p, State: state, At: now})
+	return plan.Make(d.policy, subject, now)
 }
 
 // giveUp ends a session that never came to its person.

@@ -29,7 +29,7 @@ func (d *Daemon) Status() (api.Status, <-chan struct{}) {
 	d.mu.Unlock()
 	st := api.Status{
 		Station: d.identity.Name, Centre: d.identity.Centre, Demo: d.identity.Demo, Version: d.Version, Started: d.started,
-		Devices: d.devices(), Outbox: d.outboxSummary(), QueueLink: d.connected(), Problems: d.problems(),
+		Desk: d.Desk, Devices: d.devices(), Outbox: d.outboxSummary(), QueueLink: d.connected(), Problems: d.problems(),
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -41,6 +41,7 @@ func (d *Daemon) Status() (api.Status, <-chan struct{}) {
 	}
 	s := d.cur.session
 	st.Session, st.Number, st.Guidance = &s, d.cur.ticket.Number, d.cur.guidance
+	st.Moving, st.Verification = d.cur.moving, d.cur.verified
 	if s.State == session.Confirming {
 		st.Confirm = confirm(d.cur.ticket.Subject)
 	}
@@ -112,7 +113,7 @@ func (d *Daemon) Do(ctx context.Context, as []api.Role, c api.Command) (api.Repl
 	case c.Start != nil:
 		err = d.start(ctx, *c.Start)
 	case c.Event != nil:
-		err = d.event(as, c.Session, *c.Event)
+		err = d.said(ctx, as, c)
 	case !slices.Contains(as, api.RoleTechnician):
 		err = &api.Error{Code: "forbidden", Text: "only technicians may ask that"}
 	case c.Outbox != nil:
@@ -139,6 +140,22 @@ func (d *Daemon) Do(ctx context.Context, as []api.Role, c api.Command) (api.Repl
 	}
 	st, _ := d.Status()
 	return api.Reply{Status: &st}, nil
+}
+
+// said takes in what a local caller says of the session, with the attendant that a one-time code names.
+func (d *Daemon) said(ctx context.Context, as []api.Role, c api.Command) error {
+	e := *c.Event
+	switch {
+	case c.Code != "":
+		who, err := d.queue.Identify(ctx, c.Code)
+		if err != nil {
+			return refused(err)
+		}
+		e.By, e.Attendant = session.Attendant, who
+	case e.Kind == session.Override:
+		return &api.Error{Code: "who", Text: "an override is decided by somebody who says who they are", Hint: "give a one-time code of the console"}
+	}
+	return d.event(as, c.Session, e)
 }
 
 // again sends a refused record again, named by its id or the beginning of it.

@@ -5,18 +5,14 @@ import (
 	"sync"
 
 	"loket/kiosk/biometric"
+	"loket/kiosk/handover"
 )
 
 // vault is the one place where samples of the session in progress are kept in the clear. They leave it into the sealer, and
 // are overwritten when the session gives them up and at its every end.
 type vault struct {
 	mu      sync.Mutex
-	samples []held
-}
-
-type held struct {
-	step string
-	biometric.Sample
+	samples []handover.Sample
 }
 
 // add keeps the samples of a step; a sample of the same step and position that was there is overwritten.
@@ -24,8 +20,8 @@ func (v *vault) add(step string, samples []biometric.Sample) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, s := range samples {
-		v.drop(func(h held) bool { return h.step == step && h.Position == s.Position })
-		v.samples = append(v.samples, held{step, s})
+		v.drop(func(h handover.Sample) bool { return h.Step == step && h.Position == s.Position })
+		v.samples = append(v.samples, handover.Sample{Step: step, Sample: s})
 	}
 }
 
@@ -33,9 +29,9 @@ func (v *vault) add(step string, samples []biometric.Sample) {
 func (v *vault) retain(outcomes []biometric.Outcome) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.drop(func(h held) bool {
+	v.drop(func(h handover.Sample) bool {
 		return !slices.ContainsFunc(outcomes, func(o biometric.Outcome) bool {
-			return o.Step == h.step && (h.Modality != biometric.Finger || slices.Contains(o.Captured, h.Position))
+			return o.Step == h.Step && (h.Modality != biometric.Finger || slices.Contains(o.Captured, h.Position))
 		})
 	})
 }
@@ -51,14 +47,21 @@ func (v *vault) use(fn func([]biometric.Sample) error) error {
 	return fn(all)
 }
 
+// steps calls fn with all samples and the steps that they belong to while the vault is locked. fn keeps nothing.
+func (v *vault) steps(fn func([]handover.Sample) error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return fn(v.samples)
+}
+
 // wipe overwrites everything.
 func (v *vault) wipe() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.drop(func(held) bool { return true })
+	v.drop(func(handover.Sample) bool { return true })
 }
 
-func (v *vault) drop(gone func(held) bool) {
+func (v *vault) drop(gone func(handover.Sample) bool) {
 	kept := v.samples[:0]
 	for _, h := range v.samples {
 		if gone(h) {

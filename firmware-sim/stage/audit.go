@@ -60,6 +60,7 @@ func (c *Centre) Audit(ctx context.Context, tickets []string) (*Audit, error) {
 		a.broken("a record is for ticket %s, which nobody issued", ticket)
 	}
 	a.leftOver(c.path("kiosk", "outbox"), ".age", ".partial")
+	a.leftOver(c.path("desk", "outbox"), ".age", ".partial")
 	a.leftOver(c.path("central", "uploads"), "")
 	a.leftOver(c.path("central", "conflicts"), "")
 	return a, nil
@@ -107,9 +108,13 @@ func (c *Centre) openRecords(a *Audit) (map[string][]record.Docket, error) {
 	if err != nil {
 		return nil, err
 	}
-	cert, err := identity.LoadCertificate(c.PKI.Path(StationName + ".crt"))
-	if err != nil {
-		return nil, err
+	stations := map[string]*ecdsa.PublicKey{}
+	for _, name := range []string{StationName, DeskName} {
+		cert, err := identity.LoadCertificate(c.PKI.Path(name + ".crt"))
+		if err != nil {
+			return nil, err
+		}
+		stations[name] = cert.PublicKey.(*ecdsa.PublicKey)
 	}
 	receipts, err := identity.LoadPublicKey(c.PKI.Path("receipts.pub"))
 	if err != nil {
@@ -121,7 +126,7 @@ func (c *Centre) openRecords(a *Audit) (map[string][]record.Docket, error) {
 	}
 	byTicket := map[string][]record.Docket{}
 	for _, f := range files {
-		docket, err := openRecord(f, ids, cert.PublicKey.(*ecdsa.PublicKey), receipts)
+		docket, err := openRecord(f, ids, stations, receipts)
 		if err != nil {
 			a.broken("%s: %v", filepath.Base(f), err)
 			continue
@@ -133,11 +138,19 @@ func (c *Centre) openRecords(a *Audit) (map[string][]record.Docket, error) {
 }
 
 // openRecord checks one record with its docket and receipt.
-func openRecord(path string, ids []age.Identity, station, receipts *ecdsa.PublicKey) (record.Docket, error) {
+func openRecord(path string, ids []age.Identity, stations map[string]*ecdsa.PublicKey, receipts *ecdsa.PublicKey) (record.Docket, error) {
 	base := strings.TrimSuffix(path, ".age")
 	docket, err := readSigned(base + ".docket.json")
 	if err != nil {
 		return record.Docket{}, err
+	}
+	claimed, err := record.SignedDocket(docket).Docket()
+	if err != nil {
+		return claimed, err
+	}
+	station := stations[claimed.Station]
+	if station == nil {
+		return claimed, fmt.Errorf("no station is called %q", claimed.Station)
 	}
 	d, err := record.SignedDocket(docket).Verify(station)
 	if err != nil {

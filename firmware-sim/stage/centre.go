@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ type Options struct {
 	Dir      string // everything the centre writes; made anew
 	Bin      string // where the programs are
 	Policy   string
+	Desk     bool                // a staffed desk beside the kiosk, with devices of its own
 	Sim      []string            // further arguments of firmware-sim
 	Env      map[string][]string // further environment of a program, by its name
 	Station  map[string]any      // further keys of kioskd's configuration
@@ -41,29 +43,51 @@ type Centre struct {
 	Ports   Ports
 	Procs   map[string]*Process
 	Kiosk   *api.Client
+	Counter *api.Client // the desk's
 	Partner *http.Client // may put appointments
 
 	people int    // references given out
 	socket string // the kiosk's
-	short  string // folder of the socket, where the centre's own has too long a name for one
+	desk   string // the desk's socket
+	short  string // folder of the sockets, where the centre's own has too long a name for one
 }
 
 // Ports are the loopback ports of a centre's processes.
-type Ports struct{ Queue, Browsers, Central, USB, Control int }
+type Ports struct{ Queue, Browsers, Central, USB, Control, DeskUSB, DeskControl int }
 
-// The programs of a centre, in the order in which they start.
+// The processes of a centre, in the order in which they start. What follows a colon tells two of one program apart.
 const (
 	Central = "central"
 	Queued  = "queued"
 	Sim     = "firmware-sim"
 	Kioskd  = "kioskd"
+	DeskSim = "firmware-sim:desk"
+	Deskd   = "kioskd:desk"
 )
 
-// The stations of a centre. Nothing runs at the desk: its certificate asks about tickets that were never at the kiosk.
+// program is the name of the file that a process runs.
+func program(process string) string {
+	name, _, _ := strings.Cut(process, ":")
+	return name
+}
+
+// The stations of a centre. Where nothing runs at the desk, its certificate asks about tickets that were never at the kiosk.
 const (
 	StationName = "kiosk-01"
 	DeskName    = "desk-01"
 )
+
+// DeskPolicy is the policy of the desk, which is supervised whatever the kiosk's is.
+const DeskPolicy = "nl-residence-permit"
+
+// processes lists what runs.
+func (c *Centre) processes() []string {
+	list := []string{Central, Queued, Sim, Kioskd}
+	if c.Desk {
+		list = append(list, DeskSim, Deskd)
+	}
+	return list
+}
 
 // New prepares folders, keys and configurations. Nothing runs yet.
 func New(o Options) (*Centre, error) {
@@ -76,7 +100,7 @@ func New(o Options) (*Centre, error) {
 			return nil, fmt.Errorf("preparing the centre: %w", err)
 		}
 	}
-	c.Kiosk = api.NewClient(c.socket)
+	c.Kiosk, c.Counter = api.NewClient(c.socket), api.NewClient(c.desk)
 	partner, err := c.PKI.Identity("partner")
 	if err != nil {
 		return nil, err
@@ -105,7 +129,7 @@ func emptied(dir string) error {
 }
 
 func (c *Centre) folders() error {
-	for _, d := range []string{"logs", "kiosk", "queue", "central", "keys", "etc"} {
+	for _, d := range []string{"logs", "kiosk", "desk", "queue", "central", "keys", "etc"} {
 		if err := os.MkdirAll(c.path(d), 0o700); err != nil {
 			return err
 		}
@@ -113,9 +137,9 @@ func (c *Centre) folders() error {
 	return nil
 }
 
-// place finds a place for the kiosk's socket, whose path must be short.
+// place finds a place for the sockets, whose paths must be short.
 func (c *Centre) place() error {
-	c.socket = c.path("kiosk", "kioskd.sock")
+	c.socket, c.desk = c.path("kiosk", "kioskd.sock"), c.path("desk", "kioskd.sock")
 	if len(c.socket) < 100 {
 		return nil
 	}
@@ -123,7 +147,7 @@ func (c *Centre) place() error {
 	if c.short, err = os.MkdirTemp("", "loket-"); err != nil {
 		return err
 	}
-	c.socket = filepath.Join(c.short, "kioskd.sock")
+	c.socket, c.desk = filepath.Join(c.short, "kioskd.sock"), filepath.Join(c.short, "desk.sock")
 	return nil
 }
 
@@ -165,7 +189,8 @@ func (c *Centre) ports() error {
 			_ = l.Close()
 		}
 	}()
-	for _, p := range []*int{&c.Ports.Queue, &c.Ports.Browsers, &c.Ports.Central, &c.Ports.USB, &c.Ports.Control} {
+	for _, p := range []*int{&c.Ports.Queue, &c.Ports.Browsers, &c.Ports.Central, &c.Ports.USB, &c.Ports.Control,
+		&c.Ports.DeskUSB, &c.Ports.DeskControl} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return err
@@ -181,7 +206,7 @@ func (c *Centre) ports() error {
 
 // Start starts one program of the centre.
 func (c *Centre) Start(name string) error {
-	args := append(append([]string{}, c.Wrap[name]...), filepath.Join(c.Bin, name))
+	args := append(append([]string{}, c.Wrap[name]...), filepath.Join(c.Bin, program(name)))
 	args = append(args, c.arguments(name)...)
 	p, err := Start(c.path("logs"), name, c.Env[name], args[0], args[1:]...)
 	if err != nil {
@@ -193,7 +218,7 @@ func (c *Centre) Start(name string) error {
 
 // StartAll starts everything and waits until the kiosk is ready for its first applicant.
 func (c *Centre) StartAll(ctx context.Context) error {
-	for _, name := range []string{Central, Queued, Sim, Kioskd} {
+	for _, name := range c.processes() {
 		if err := c.Start(name); err != nil {
 			return err
 		}
@@ -201,22 +226,29 @@ func (c *Centre) StartAll(ctx context.Context) error {
 	return c.Ready(ctx)
 }
 
-// Ready waits until the kiosk says that it is.
+// Ready waits until the kiosk, and the desk where there is one, say that they are.
 func (c *Centre) Ready(ctx context.Context) error {
+	if err := c.ready(ctx, Kioskd, c.Kiosk); err != nil || !c.Desk {
+		return err
+	}
+	return c.ready(ctx, Deskd, c.Counter)
+}
+
+func (c *Centre) ready(ctx context.Context, process string, client *api.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
-	return c.Procs[Kioskd].Until(ctx, "the kiosk", func(ctx context.Context) error {
+	return c.Procs[process].Until(ctx, process, func(ctx context.Context) error {
 		for _, p := range c.Procs {
 			if err := p.Ended(); err != nil {
 				return err
 			}
 		}
-		st, err := c.Kiosk.Status(ctx)
+		st, err := client.Status(ctx)
 		if err != nil {
 			return err
 		}
 		if !st.Ready || !st.QueueLink {
-			return fmt.Errorf("the kiosk is not ready: %s", problems(st))
+			return fmt.Errorf("%s is not ready: %s", process, problems(st))
 		}
 		return nil
 	})
@@ -233,10 +265,10 @@ func problems(st api.Status) string {
 	return strings.Join(list, "; ")
 }
 
-// StopAll asks every process to end, the kiosk first.
+// StopAll asks every process to end, the stations first.
 func (c *Centre) StopAll() error {
 	var errs []error
-	for _, name := range []string{Kioskd, Sim, Queued, Central} {
+	for _, name := range slices.Backward(c.processes()) {
 		if p := c.Procs[name]; p != nil {
 			errs = append(errs, p.Stop())
 			delete(c.Procs, name)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,17 +23,9 @@ func (c *Centre) configure() error {
 	pem := func(name string) map[string]any {
 		return map[string]any{"certificate": c.PKI.Path(name + ".crt"), "key": c.PKI.Path(name + ".key"), "authority": c.PKI.Path("ca.crt")}
 	}
-	kioskd := pem(StationName)
-	for k, v := range map[string]any{
-		"data": c.path("kiosk"), "socket": c.socket,
-		"queue": c.url(c.Ports.Queue), "central": c.url(c.Ports.Central),
-		"central_keys": []string{c.PKI.Path("receipts.pub")}, "recipients": c.PKI.Path("recipients.txt"),
-		"policy": c.Policy, "buses": []string{fmt.Sprintf("usbip:127.0.0.1:%d", cmp.Or(c.BusPort, c.Ports.USB))},
-		"screen_uids": []int{os.Getuid()}, "technician_uids": []int{os.Getuid()},
-	} {
-		kioskd[k] = v
-	}
+	kioskd := c.station(pem(StationName), "kiosk", c.socket, c.Policy, cmp.Or(c.BusPort, c.Ports.USB))
 	maps.Copy(kioskd, c.Station)
+	deskd := c.station(pem(DeskName), "desk", c.desk, DeskPolicy, c.Ports.DeskUSB)
 	queued := pem("queue")
 	queued["listen"], queued["database"] = fmt.Sprintf("127.0.0.1:%d", c.Ports.Queue), c.path("queue", "queue.db")
 	queued["browsers"] = fmt.Sprintf("127.0.0.1:%d", c.Ports.Browsers)
@@ -40,11 +33,11 @@ func (c *Centre) configure() error {
 	for k, v := range map[string]any{
 		"listen": fmt.Sprintf("127.0.0.1:%d", c.Ports.Central), "store": c.path("central"),
 		"receipt_key": c.PKI.Path("receipts.key"), "accept_simulated": true,
-		"policies": []string{c.Policy},
+		"policies": slices.Compact([]string{c.Policy, DeskPolicy}),
 	} {
 		central[k] = v
 	}
-	for name, config := range map[string]map[string]any{Kioskd: kioskd, Queued: queued, Central: central} {
+	for name, config := range map[string]map[string]any{Kioskd: kioskd, Deskd: deskd, Queued: queued, Central: central} {
 		data, err := json.MarshalIndent(config, "", "  ") // JSON is YAML
 		if err != nil {
 			return err
@@ -56,31 +49,74 @@ func (c *Centre) configure() error {
 	return nil
 }
 
-// arguments gives a program's command line.
+// station adds what a station needs to its certificate.
+func (c *Centre) station(pem map[string]any, folder, socket, policy string, usb int) map[string]any {
+	maps.Copy(pem, map[string]any{
+		"data": c.path(folder), "socket": socket,
+		"queue": c.url(c.Ports.Queue), "central": c.url(c.Ports.Central),
+		"central_keys": []string{c.PKI.Path("receipts.pub")}, "recipients": c.PKI.Path("recipients.txt"),
+		"policy": policy, "buses": []string{fmt.Sprintf("usbip:127.0.0.1:%d", usb)},
+		"screen_uids": []int{os.Getuid()}, "technician_uids": []int{os.Getuid()},
+	})
+	return pem
+}
+
+// arguments gives a process's command line. The same people stand at both simulators; a scenario plays at the kiosk alone.
 func (c *Centre) arguments(name string) []string {
-	if name != Sim {
-		return []string{"--config", c.path("etc", name+".yaml")}
+	config := []string{"--config", c.path("etc", name+".yaml")}
+	switch name {
+	case Deskd:
+		return append(config, "--desk")
+	case Sim:
+		return c.simulator(c.Ports.USB, c.Ports.Control, c.Sim...)
+	case DeskSim:
+		return c.simulator(c.Ports.DeskUSB, c.Ports.DeskControl, append(withoutScenario(c.Sim), "--serial-prefix", "SIM-DESK-", "--ptpip", "")...)
 	}
-	args := []string{"--listen", fmt.Sprintf("127.0.0.1:%d", c.Ports.USB), "--control", fmt.Sprintf("127.0.0.1:%d", c.Ports.Control)}
+	return config
+}
+
+func (c *Centre) simulator(usb, control int, more ...string) []string {
+	args := []string{"--listen", fmt.Sprintf("127.0.0.1:%d", usb), "--control", fmt.Sprintf("127.0.0.1:%d", control)}
 	if c.Reaction != 0 {
 		args = append(args, "--reaction", c.Reaction.String())
 	}
-	return append(args, c.Sim...)
+	return append(args, more...)
+}
+
+func withoutScenario(args []string) []string {
+	i := slices.Index(args, "--scenario")
+	if i < 0 {
+		return slices.Clone(args)
+	}
+	return slices.Delete(slices.Clone(args), i, min(i+2, len(args)))
 }
 
 // Socket is the kiosk's UNIX socket.
 func (c *Centre) Socket() string { return c.socket }
 
+// DeskSocket is the desk's UNIX socket.
+func (c *Centre) DeskSocket() string { return c.desk }
+
 // Control is the address of the simulated devices' control API.
-func (c *Centre) Control() string { return fmt.Sprintf("http://127.0.0.1:%d", c.Ports.Control) }
+func (c *Centre) Control() string { return controlAt(c.Ports.Control) }
+
+// DeskControl is the same for the devices at the desk.
+func (c *Centre) DeskControl() string { return controlAt(c.Ports.DeskControl) }
+
+func controlAt(port int) string { return fmt.Sprintf("http://127.0.0.1:%d", port) }
 
 // Console is the address of the staff's console.
 func (c *Centre) Console() string { return c.url(c.Ports.Browsers) }
 
 // Supervisor adds a supervisor's account for the console and returns its password.
 func (c *Centre) Supervisor(ctx context.Context, login string) (string, error) {
+	return c.Account(ctx, login, "supervisor")
+}
+
+// Account adds an account for the console and returns its password.
+func (c *Centre) Account(ctx context.Context, login, role string) (string, error) {
 	password := queue.NewID("pw")
-	add := exec.CommandContext(ctx, filepath.Join(c.Bin, Queued), "account", "add", login, "supervisor", "--config", c.path("etc", Queued+".yaml"))
+	add := exec.CommandContext(ctx, filepath.Join(c.Bin, Queued), "account", "add", login, role, "--config", c.path("etc", Queued+".yaml"))
 	add.Stdin = strings.NewReader(password + "\n")
 	if out, err := add.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("adding an account: %w\n%s", err, out)
@@ -97,20 +133,30 @@ func (c *Centre) Describe() string {
 	}{{Queued, c.Ports.Queue}, {Central, c.Ports.Central}, {Sim, c.Ports.USB}} {
 		list = append(list, fmt.Sprintf("%s on 127.0.0.1:%d", x.name, x.port))
 	}
+	if c.Desk {
+		return strings.Join(list, ", ") + ", " + Kioskd + " as " + StationName + " and as " + DeskName
+	}
 	return strings.Join(list, ", ") + ", " + Kioskd + " as " + StationName
 }
 
 // NextPerson lets another simulated person step up. It returns when they are drawn.
-func (c *Centre) NextPerson(ctx context.Context) error { return c.Event(ctx, "next-person") }
+func (c *Centre) NextPerson(ctx context.Context) error {
+	if err := c.Event(ctx, "next-person"); err != nil || !c.Desk {
+		return err
+	}
+	return event(ctx, c.DeskControl(), "next-person")
+}
 
 // Event has the simulated person or a device do something: a line of a scenario, as docs/scenarios.md describes it.
-func (c *Centre) Event(ctx context.Context, line string) error {
+func (c *Centre) Event(ctx context.Context, line string) error { return event(ctx, c.Control(), line) }
+
+func event(ctx context.Context, control, line string) error {
 	doing, _, _ := strings.Cut(line, " ") // what follows may be a code
 	body, err := json.Marshal(map[string]string{"event": line})
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Control()+"/v1/events", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, control+"/v1/events", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

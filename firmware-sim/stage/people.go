@@ -17,6 +17,10 @@ type Attendant struct {
 	Kiosk *api.Client
 	// Pseudonym is the id under which decisions are made.
 	Pseudonym string
+	// Desk is where a session is moved that must be verified elsewhere; empty for nowhere.
+	Desk string
+	// Code gives a one-time code of the console, for decisions that need one; nil for none.
+	Code func(ctx context.Context) (string, error)
 	// Except is tried when a device or a person can't go on; nil resumes.
 	Except func(api.Status) []biometric.Exception
 	// Seen is called with each status before it is acted on; it may be nil.
@@ -31,7 +35,14 @@ func (a *Attendant) Run(ctx context.Context) error {
 				if a.Seen != nil {
 					a.Seen(st)
 				}
-				_, err := a.Kiosk.Do(ctx, api.Command{Event: &e, Session: st.Session.ID})
+				c := api.Command{Event: &e, Session: st.Session.ID}
+				if e.Kind == session.Override {
+					var err error
+					if c.Code, err = a.Code(ctx); err != nil {
+						return err
+					}
+				}
+				_, err := a.Kiosk.Do(ctx, c)
 				var refused *api.Error
 				if err != nil && !errors.As(err, &refused) {
 					return err
@@ -64,8 +75,12 @@ func (a *Attendant) answer(st api.Status) (session.Event, bool) {
 		screen.Kind = session.Approved
 		return screen, true
 	case session.Verifying:
-		staff.Kind, staff.Reason = session.Override, "compared by eye at the kiosk"
-		return staff, true
+		byEye := st.Verification != nil && st.Verification.State == api.VerifyByEye
+		staff.Kind, staff.Reason = session.Override, "compared by eye at the desk"
+		if !st.Desk {
+			staff.Kind, staff.Reason, staff.Target = session.Moved, "", a.Desk
+		}
+		return staff, st.Moving == "" && (st.Desk && byEye && a.Code != nil || !st.Desk && a.Desk != "")
 	case session.Assistance:
 		if a.Except != nil {
 			if x := a.Except(st); len(x) > 0 {
@@ -74,7 +89,7 @@ func (a *Attendant) answer(st api.Status) (session.Event, bool) {
 			}
 		}
 		staff.Kind = session.Resumed
-		return staff, len(st.Problems) == 0
+		return staff, len(st.Problems) == 0 && st.Moving == ""
 	}
 	return session.Event{}, false
 }

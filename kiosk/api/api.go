@@ -48,7 +48,26 @@ type Status struct {
 	Devices   []Device         `json:"devices"`
 	Outbox    OutboxSummary    `json:"outbox"`
 	QueueLink bool             `json:"queue_link"` // the line to the centre's queue is up
+
+	Desk         bool          `json:"desk,omitempty"`   // a staffed desk
+	Moving       string        `json:"moving,omitempty"` // the station that the session is being handed over to
+	Verification *Verification `json:"verification,omitempty"`
 }
+
+// Verification is how far the comparison of a kiosk's prints with supervised captures is at this desk.
+type Verification struct {
+	State    string                   `json:"state"`              // "comparing", "differs", "by-eye" where nothing can be compared here
+	Position biometric.FingerPosition `json:"position,omitempty"` // wanted on the scanner now
+	Matched  int                      `json:"matched"`            // short captures that were found to be of the same finger
+	Of       int                      `json:"of"`
+}
+
+// The states of a verification.
+const (
+	VerifyComparing = "comparing"
+	VerifyDiffers   = "differs"
+	VerifyByEye     = "by-eye"
+)
 
 // Problem is one thing that keeps a station from working, in words for whoever mends it.
 type Problem struct {
@@ -140,9 +159,10 @@ type Start struct {
 }
 
 // Command is one thing to do. Exactly one field is set, but for Session, which may name the session that an event is for: then
-// it never hits the next person's.
+// it never hits the next person's; and Code, which says who decides.
 type Command struct {
 	Session  string         `json:"session,omitempty"`
+	Code     string         `json:"code,omitempty"` // one-time code of the console: who speaks as attendant in an event
 	Start    *Start         `json:"start,omitempty"`
 	Event    *session.Event `json:"event,omitempty"`
 	Outbox   *OutboxQuery   `json:"outbox,omitempty"`

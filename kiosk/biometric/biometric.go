@@ -163,3 +163,16 @@ type Exception struct {
 	Permanent bool           `json:"permanent"`
 	Attendant string         `json:"attendant"` // pseudonymous id
 }
+
+// Comparison is one verification of a print that is held against a supervised capture of what should be the same finger. The
+// score never travels without the algorithm that gave it.
+type Comparison struct {
+	Position  FingerPosition `json:"position"`
+	Same      bool           `json:"same"` // the score reaches the threshold
+	Score     float64        `json:"score"`
+	Threshold float64        `json:"threshold"`
+	Algorithm string         `json:"algorithm"`
+	Version   string         `json:"version"`
+	Device    string         `json:"device"` // that took the supervised capture
+	At        time.Time      `json:"at"`
+}

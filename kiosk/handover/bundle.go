@@ -179,8 +179,8 @@ type Expected struct {
 
 // Open opens a bundle with its key and checks all of it: that a station of the own centre signed it, that it is for this
 // station, this key and what was expected, and every sample's digest. What it returns the caller wipes.
-func (k *Key) Open(src io.Reader, us *identity.Identity, want Expected, now time.Time) (*Bundle, error) {
-	plain, err := age.Decrypt(io.LimitReader(src, MaxBundle+1), k.private)
+func (k *Key) Open(sealed []byte, us *identity.Identity, want Expected, now time.Time) (*Bundle, error) {
+	plain, err := age.Decrypt(bytes.NewReader(sealed), k.private)
 	if err != nil {
 		return nil, fmt.Errorf("opening a hand-over: %w (hint: it was sealed to another key, or changed on the way)", err)
 	}

@@ -44,9 +44,9 @@ type Offer struct {
 
 // SignedOffer is an offer's exact bytes with the station's signature and certificate.
 type SignedOffer struct {
-	JSON  []byte   `json:"json"`
-	Sig   []byte   `json:"sig"`   // as [identity.Sign] makes it
 	Chain [][]byte `json:"chain"` // as [identity.Identity.Chain] gives it
+	JSON  []byte   `json:"json"`
+	Sig   []byte   `json:"sig"` // as [identity.Sign] makes it
 }
 
 // Key opens one bundle. It is kept in memory alone.

@@ -38,6 +38,8 @@ type Manifest struct {
 	Ledger    biometric.Ledger    `json:"ledger"`
 	Decisions []Decision          `json:"decisions"`
 	Parts     []PartInfo          `json:"parts"` // in the order in which they follow
+
+	Comparisons []biometric.Comparison `json:"comparisons,omitempty"` // of a kiosk's prints with a desk's
 }
 
 // Subject is the person. It redacts itself in logs.

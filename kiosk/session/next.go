@@ -65,6 +65,7 @@ func Table() []Rule {
 
 		{From: Verifying, On: Verified, By: device, To: []State{Sealing}},
 		{From: Verifying, On: Failed, By: device, To: []State{Capturing}},
+		{From: Verifying, On: Faulted, By: device, To: []State{Assistance}},
 		{From: Verifying, On: Override, By: attendant, To: []State{Sealing}},
 		{From: Verifying, On: Moved, By: attendant, Ends: HandedOver},
 		{From: Verifying, On: Help, By: asking, To: []State{Assistance}},
@@ -169,9 +170,11 @@ func (s *Session) apply(e Event) error {
 	case Recapture:
 		return s.recapture(e)
 	case Verified:
+		s.Comparisons = append(s.Comparisons, e.Comparisons...)
 		s.Verify = nil
 		s.enter(Sealing, e.At)
 	case Failed:
+		s.Comparisons = append(s.Comparisons, e.Comparisons...)
 		return s.fail(e)
 	case Override:
 		if e.Reason == "" {

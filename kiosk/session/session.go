@@ -107,6 +107,8 @@ type Event struct {
 	Steps []string `json:"steps,omitempty"`
 	// Target comes with moved: the receiving station.
 	Target string `json:"target,omitempty"`
+	// Comparisons come with verified and failed: what the desk compared.
+	Comparisons []biometric.Comparison `json:"comparisons,omitempty"`
 	// Record comes with sealed: the record's id.
 	Record string `json:"record,omitempty"`
 }
@@ -151,6 +153,8 @@ type Session struct {
 	Rejections map[string]int        `json:"rejections,omitempty"` // by step
 	FollowUp   bool                  `json:"follow_up,omitempty"`  // a further appointment is needed
 	Decisions  []Decision            `json:"decisions,omitempty"`
+
+	Comparisons []biometric.Comparison `json:"comparisons,omitempty"` // at desks
 
 	Verdict string `json:"verdict,omitempty"` // of the fault that led to assistance
 	Alarm   bool   `json:"alarm,omitempty"`   // a presentation-attack alarm led to assistance: for staff only
@@ -201,10 +205,11 @@ func Continue(bundle Session, state State, own plan.Plan, at time.Time) (Session
 			return Session{}, fmt.Errorf("continuing a session: %w", err)
 		}
 	}
-	if next, open := s.open(); open && state == Verifying {
+	next, open := s.open()
+	if open && state == Verifying {
 		return Session{}, fmt.Errorf("continuing a session: step %q is still to do, so there is nothing to verify yet", s.Plan.Steps[next].ID)
 	}
-	if s.Resume == "" || s.Resume == Sealing {
+	if s.Resume == "" || s.Resume == Sealing || open && s.Resume != Confirming {
 		s.Resume = Capturing
 	}
 	s.End, s.Target = "", ""
@@ -388,6 +393,7 @@ func (s Session) clone() Session {
 	s.Skipped = slices.Clone(s.Skipped)
 	s.Verify = slices.Clone(s.Verify)
 	s.Decisions = slices.Clone(s.Decisions)
+	s.Comparisons = slices.Clone(s.Comparisons)
 	s.Rejections = maps.Clone(s.Rejections)
 	return s
 }

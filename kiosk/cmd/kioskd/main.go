@@ -23,6 +23,7 @@ import (
 
 type cli struct {
 	Config  string           `help:"The station's configuration." default:"/etc/loket/kioskd.yaml" env:"LOKET_CONFIG" type:"path" placeholder:"FILE"`
+	Desk    bool             `help:"Run as a staffed desk, which takes sessions over and verifies them. Its certificate must be a desk's."`
 	Debug   bool             `help:"Log in detail."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
@@ -52,7 +53,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	daemon := &kiosk.Daemon{Config: config, Drivers: all.Drivers(options), Log: log, Version: version(), Recorder: recorder}
+	daemon := &kiosk.Daemon{Config: config, Drivers: all.Drivers(options), Log: log, Version: version(), Recorder: recorder, Desk: c.Desk}
 	if err := daemon.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		log.Error("ended", "err", err)
 		os.Exit(1)
