@@ -43,7 +43,7 @@ type Centre struct {
 	Ports   Ports
 	Procs   map[string]*Process
 	Kiosk   *api.Client
-	Counter *api.Client // the desk's
+	Counter *api.Client  // the desk's
 	Partner *http.Client // may put appointments
 
 	people int    // references given out
