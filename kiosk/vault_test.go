@@ -7,7 +7,7 @@ import (
 	"loket/kiosk/biometric"
 )
 
-func finger(p biometric.FingerPosition, data []byte) biometric.Sample {
+func printOf(p biometric.FingerPosition, data []byte) biometric.Sample {
 	return biometric.Sample{Modality: biometric.Finger, Position: p, Data: data}
 }
 
@@ -19,8 +19,8 @@ func (v *vault) count() (n int) {
 func TestTheVaultOverwritesWhatItGivesUp(t *testing.T) {
 	var v vault
 	first, second, other := []byte("first"), []byte("second"), []byte("other")
-	v.add("fingers", []biometric.Sample{finger(biometric.RightIndex, first), finger(biometric.LeftIndex, other)})
-	v.add("fingers", []biometric.Sample{finger(biometric.RightIndex, second)})
+	v.add("fingers", []biometric.Sample{printOf(biometric.RightIndex, first), printOf(biometric.LeftIndex, other)})
+	v.add("fingers", []biometric.Sample{printOf(biometric.RightIndex, second)})
 	if !bytes.Equal(first, make([]byte, 5)) || v.count() != 2 {
 		t.Errorf("a sample that was replaced reads %q and %d are held", first, v.count())
 	}

@@ -74,6 +74,12 @@ func (c *call) session(st *api.Status) error {
 			return
 		}
 		fmt.Fprintf(c.out, "%s  ticket %s (%s), attempt %d\nstate  %s\n", s.ID, st.Number, s.Ticket, s.Attempt, s.State)
+		if st.Moving != "" {
+			fmt.Fprintf(c.out, "moving to %s\n", st.Moving)
+		}
+		if v := st.Verification; v != nil {
+			c.verification(v)
+		}
 		if g := st.Guidance; g != nil {
 			fmt.Fprintf(c.out, "step   %s, attempt %d, hint %q\n", g.Step, g.Attempt, g.Hint)
 		}

@@ -53,7 +53,8 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	daemon := &kiosk.Daemon{Config: config, Drivers: all.Drivers(options), Log: log, Version: version(), Recorder: recorder, Desk: c.Desk}
+	daemon := &kiosk.Daemon{Config: config, Drivers: all.Drivers(options), Log: log, Version: version(), Recorder: recorder,
+		Desk: c.Desk, Comparer: kiosk.Minutiae{}}
 	if err := daemon.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		log.Error("ended", "err", err)
 		os.Exit(1)
