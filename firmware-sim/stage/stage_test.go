@@ -343,16 +343,22 @@ func TestEveryScenarioGetsThrough(t *testing.T) {
 // waitFor waits for a status.
 func waitFor(ctx context.Context, t *testing.T, c *stage.Centre, what string, ok func(api.Status) bool) {
 	t.Helper()
+	waitAt(ctx, t, c.Kiosk, what, ok)
+}
+
+// waitAt waits for a status of a station.
+func waitAt(ctx context.Context, t *testing.T, at *api.Client, what string, ok func(api.Status) bool) {
+	t.Helper()
 	var last api.Status
 	for ctx.Err() == nil {
-		st, err := c.Kiosk.Status(ctx)
+		st, err := at.Status(ctx)
 		if err == nil && ok(st) {
 			return
 		}
 		last = st
 		time.Sleep(5 * time.Millisecond)
 	}
-	t.Fatalf("waiting for %s: %v; the kiosk says %+v", what, ctx.Err(), last)
+	t.Fatalf("waiting for %s: %v; the station says %+v", what, ctx.Err(), last)
 }
 
 // sound audits the centre: the ticket is done with exactly one intact record.

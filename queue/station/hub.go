@@ -167,13 +167,13 @@ func (h *Hub) run(ctx context.Context, up *upline, peer identity.Peer) error {
 	if err != nil {
 		return err
 	}
-	if err := up.send(Down{Welcome: &Welcome{Station: peer.Name, Time: h.now()}}); err != nil {
-		return err
-	}
 	if err := h.seat(up, peer, *m.Hello); err != nil {
 		return err
 	}
 	defer h.leave(up, peer.Name)
+	if err := up.send(Down{Welcome: &Welcome{Station: peer.Name, Time: h.now()}}); err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(ctx)
 	var writer sync.WaitGroup
 	defer writer.Wait()
