@@ -95,18 +95,24 @@ func (l *Lease) Release(err error) {
 // Lease gives owner a ready device of that kind. Where there is none it waits until ctx ends for one that is being opened,
 // and otherwise returns the fault of the device that comes closest, a [*HeldError] where one is leased.
 func (r *Registry) Lease(ctx context.Context, kind Kind, owner string) (*Lease, error) {
-	return r.lease(ctx, "a "+string(kind), func(e *entry) bool { return e.driver.Kind == kind }, owner)
+	return r.LeaseFit(ctx, kind, func(Info) error { return nil }, owner)
+}
+
+// LeaseFit does the same among the devices that fit takes. A device that it does not take is passed over; what it says of it is
+// the error where no other is known. One that was never open is not judged.
+func (r *Registry) LeaseFit(ctx context.Context, kind Kind, fit func(Info) error, owner string) (*Lease, error) {
+	return r.lease(ctx, "a "+string(kind), func(e *entry) bool { return e.driver.Kind == kind }, fit, owner)
 }
 
 // LeaseDevice does the same for one device, by its identity.
 func (r *Registry) LeaseDevice(ctx context.Context, id usb.Identity, owner string) (*Lease, error) {
-	return r.lease(ctx, id.String(), func(e *entry) bool { return e.status.Identity == id }, owner)
+	return r.lease(ctx, id.String(), func(e *entry) bool { return e.status.Identity == id }, func(Info) error { return nil }, owner)
 }
 
-func (r *Registry) lease(ctx context.Context, what string, fits func(*entry) bool, owner string) (*Lease, error) {
+func (r *Registry) lease(ctx context.Context, what string, meant func(*entry) bool, fit func(Info) error, owner string) (*Lease, error) {
 	for {
 		changed := r.Changed()
-		lease, wait, err := r.tryLease(fits, owner)
+		lease, wait, err := r.tryLease(meant, fit, owner)
 		if lease != nil {
 			return lease, nil
 		}
@@ -123,13 +129,19 @@ func (r *Registry) lease(ctx context.Context, what string, fits func(*entry) boo
 }
 
 // tryLease returns a lease, or why there is none now and whether waiting may help.
-func (r *Registry) tryLease(fits func(*entry) bool, owner string) (lease *Lease, wait bool, err error) {
+func (r *Registry) tryLease(meant func(*entry) bool, fit func(Info) error, owner string) (lease *Lease, wait bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	closest := nothing
 	err = fmt.Errorf("%w: none was seen", ErrUnplugged)
 	for _, e := range r.sorted() {
-		if !fits(e) {
+		if !meant(e) {
+			continue
+		}
+		if why := e.judge(fit); why != nil {
+			if closest < unfit {
+				closest, err = unfit, why
+			}
 			continue
 		}
 		if e.status.State == StateReady {
@@ -147,11 +159,20 @@ func (r *Registry) tryLease(fits func(*entry) bool, owner string) (lease *Lease,
 // How close a device comes to being ready: the closest one's fault is told.
 const (
 	nothing = iota
+	unfit
 	absent
 	faulted
 	inUse
 	opening
 )
+
+// judge says why a device that is or was open does not fit.
+func (e *entry) judge(fit func(Info) error) error {
+	if e.device == nil && e.status.Info.Sensor == nil {
+		return nil
+	}
+	return fit(e.status.Info)
+}
 
 func distance(e *entry) int {
 	switch {

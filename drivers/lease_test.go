@@ -202,3 +202,38 @@ func TestADeviceLeasedByIdentityIsThatOne(t *testing.T) {
 		}
 	})
 }
+
+func TestADeviceThatDoesNotFitIsPassedOver(t *testing.T) {
+	watching(t, func(ctx context.Context, s *shelf, r *drivers.Registry) {
+		coarse := errors.New("too coarse")
+		fit := func(i drivers.Info) error {
+			if i.USB.Serial == "A" {
+				return coarse
+			}
+			return nil
+		}
+		s.plug("A")
+		time.Sleep(time.Second)
+		if _, err := r.LeaseFit(ctx, drivers.KindFingerprint, fit, "me"); !errors.Is(err, coarse) {
+			t.Errorf("the only one does not fit: %v", err)
+		}
+		s.plug("B")
+		time.Sleep(time.Second)
+		l, err := r.LeaseFit(ctx, drivers.KindFingerprint, fit, "me")
+		if err != nil || l.Device.Info().USB.Serial != "B" {
+			t.Fatalf("the lease is %+v, %v", l, err)
+		}
+		if _, err := r.LeaseFit(ctx, drivers.KindFingerprint, fit, "other"); holder(t, err).Owner != "me" {
+			t.Errorf("the one that fits is leased: %v", err)
+		}
+		l.Release(nil)
+		s.unplugFrom("port-B")
+		time.Sleep(time.Minute)
+		if _, err := r.LeaseFit(ctx, drivers.KindFingerprint, fit, "me"); !errors.Is(err, drivers.ErrUnplugged) {
+			t.Errorf("the one that fits was unplugged: %v", err)
+		}
+		if l := lease(ctx, t, r, "me"); l.Device.Info().USB.Serial != "A" {
+			t.Error("what does not fit one use does not fit another")
+		}
+	})
+}

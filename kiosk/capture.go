@@ -1,6 +1,7 @@
 package kiosk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,10 +34,7 @@ func (d *Daemon) capture(ctx context.Context, s session.Session, step plan.Step)
 	e := session.Event{Kind: session.Accepted, By: session.Device, Entry: s.Entry, Outcome: &result.Outcome}
 	switch {
 	case err != nil:
-		e.Kind, e.Verdict = session.Faulted, drivers.Verdict(err)
-		if e.Verdict == "" {
-			e.Verdict = "failed"
-		}
+		e.Kind, e.Verdict = session.Faulted, verdict(err)
 		d.log.Warn("capture", "session", s.ID, "step", step.ID, "verdict", e.Verdict, "err", err)
 	case result.Status != biometric.Accepted:
 		e.Kind = session.Rejected
@@ -44,6 +42,16 @@ func (d *Daemon) capture(ctx context.Context, s session.Session, step plan.Step)
 	if err := d.send(s.ID, e, result.Samples); err != nil {
 		d.log.Debug("capture came too late", "session", s.ID, "step", step.ID, "err", err)
 	}
+}
+
+// verdict names why a capture can't go on: one of the five faults, "unfit" for a scanner that the policy does not take, or
+// "failed".
+func verdict(err error) string {
+	var unfit *plan.UnfitError
+	if errors.As(err, &unfit) {
+		return verdictUnfit
+	}
+	return cmp.Or(drivers.Verdict(err), "failed")
 }
 
 // captureStopped ends a capture that something else ended. Where somebody asked for help, what was good so far is kept.
@@ -65,7 +73,7 @@ func (d *Daemon) captureStep(ctx context.Context, s session.Session, step plan.S
 	if !ok {
 		return acquire.Result{}, fmt.Errorf("capturing %s: no kind of device takes it", step.Modality)
 	}
-	lease, err := d.claim(ctx, kind, s.ID)
+	lease, err := d.claim(ctx, kind, func(i drivers.Info) error { return acquire.Fit(step, i) }, s.ID)
 	if err != nil {
 		return acquire.Result{}, err
 	}
@@ -90,11 +98,11 @@ func (d *Daemon) turn(ctx context.Context) bool {
 	return false
 }
 
-// claim leases a device for a session. One session runs at a time, so a lease that another still has was forgotten.
-func (d *Daemon) claim(ctx context.Context, kind drivers.Kind, owner string) (*drivers.Lease, error) {
+// claim leases a device that fits for a session. One session runs at a time, so a lease that another still has was forgotten.
+func (d *Daemon) claim(ctx context.Context, kind drivers.Kind, fit func(drivers.Info) error, owner string) (*drivers.Lease, error) {
 	ctx, cancel := context.WithTimeout(ctx, leaseLimit)
 	defer cancel()
-	lease, err := d.registry.Lease(ctx, kind, owner)
+	lease, err := d.registry.LeaseFit(ctx, kind, fit, owner)
 	var held *drivers.HeldError
 	if !errors.As(err, &held) || held.Token == 0 {
 		return lease, err

@@ -6,7 +6,10 @@ import (
 	"fmt"
 
 	"loket/drivers"
+	"loket/kiosk/acquire"
 	"loket/kiosk/api"
+	"loket/kiosk/biometric"
+	"loket/kiosk/plan"
 )
 
 // nextSteps are what each of three people does about a device: five faults, five next steps for each.
@@ -44,8 +47,54 @@ func stepsFor(verdict string) nextSteps {
 			staff:      "close whatever else uses the device on this machine; where you can't, take the person to a desk and call a technician",
 			technician: "end the program that holds the device, or the desktop service that grabbed it",
 		}
+	case verdictUnfit:
+		return nextSteps{
+			applicant:  "The fingerprint scanner here is not made for this. Someone comes to take you to another place.",
+			staff:      "take the person to a station or desk with another fingerprint scanner; nothing here is broken",
+			technician: "connect a scanner that is large and fine enough for the station's policy; kioskctl devices says what this one lacks",
+		}
 	}
 	return nextSteps{}
+}
+
+// verdictUnfit is said of a device that works, and that the station's policy does not take.
+const verdictUnfit = "unfit"
+
+// fit says with a [*plan.UnfitError] that the station's policy does not take a device.
+func (d *Daemon) fit(i drivers.Info) error {
+	if i.Kind != drivers.KindFingerprint || d.policy.Finger == nil {
+		return nil
+	}
+	return acquire.Fit(plan.Step{Modality: biometric.Finger, Sensor: &d.policy.Finger.Sensor}, i)
+}
+
+// judged lists the devices. One that works and does not fit has a verdict that says so, and why.
+func (d *Daemon) judged() []drivers.Status {
+	list := d.registry.List()
+	for i, s := range list {
+		if s.State != drivers.StateReady && s.State != drivers.StateLeased {
+			continue
+		}
+		if err := d.fit(s.Info); err != nil {
+			list[i].Verdict, list[i].Detail = verdictUnfit, err.Error()
+		}
+	}
+	return list
+}
+
+// unfit explains that all fingerprint scanners that could work do not fit; nil where one may.
+func unfit(list []drivers.Status) *api.Problem {
+	var p *api.Problem
+	for _, s := range list {
+		switch {
+		case s.Kind != drivers.KindFingerprint:
+		case s.Verdict == verdictUnfit:
+			p = &api.Problem{Code: "device-" + verdictUnfit, Text: fmt.Sprintf("%s: %s", s.Kind, s.Detail), Hint: stepsFor(verdictUnfit).technician}
+		case s.State == drivers.StateReady, s.State == drivers.StateLeased, s.State == drivers.StateOpening:
+			return nil
+		}
+	}
+	return p
 }
 
 // givenUp is a technician's next step where the registry has none left.

@@ -8,11 +8,12 @@ import (
 
 	"loket/drivers"
 	"loket/drivers/usb"
+	"loket/kiosk/plan"
 )
 
 func TestEachVerdictGivesEachOfThreePeopleAStepOfTheirOwn(t *testing.T) {
 	seen := map[string]string{}
-	for _, verdict := range []string{"unplugged", "off", "hung", "crashed", "held"} {
+	for _, verdict := range []string{"unplugged", "off", "hung", "crashed", "held", "unfit"} {
 		d := deviceStatus(drivers.Status{State: drivers.StateFaulted, Verdict: verdict})
 		for who, step := range map[string]string{"applicant": d.ApplicantHint, "attendant": d.StaffHint, "technician": d.Hint} {
 			if step == "" {
@@ -53,5 +54,46 @@ func TestStepsFollowWhatIsKnown(t *testing.T) {
 	}
 	if errors.Is(drivers.ErrDenied, drivers.ErrHeld) {
 		t.Error("not allowed is not held")
+	}
+}
+
+func TestAScannerThatThePolicyDoesNotTakeIsExplained(t *testing.T) {
+	policy, err := plan.LoadPolicy("nl-residence-permit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &Daemon{policy: policy}
+	small := drivers.Info{Kind: drivers.KindFingerprint, Sensor: &drivers.Sensor{Width: 384, Height: 290, PPI: 512, Fingers: 1}}
+	fault := fmt.Errorf("leasing a fingerprint-scanner: %w", d.fit(small))
+	if got := verdict(fault); got != "unfit" || !strings.Contains(fault.Error(), "19.05 x 14.39 mm are less than") {
+		t.Errorf("verdict %q: %v", got, fault)
+	}
+	good := small
+	good.Sensor = &drivers.Sensor{Width: 1600, Height: 1500, PPI: 500, Fingers: 4}
+	if err := errors.Join(d.fit(good), d.fit(drivers.Info{Kind: drivers.KindCamera})); err != nil {
+		t.Error(err)
+	}
+	for err, want := range map[error]string{fmt.Errorf("%w: late", drivers.ErrHung): "hung", errors.New("odd"): "failed"} {
+		if got := verdict(err); got != want {
+			t.Errorf("%v is %q", err, got)
+		}
+	}
+}
+
+func TestAStationWhoseScannersDoNotFitSaysSo(t *testing.T) {
+	scanner := func(state drivers.State, verdict string) drivers.Status {
+		return drivers.Status{Kind: drivers.KindFingerprint, State: state, Verdict: verdict, Detail: "too small (hint: another)"}
+	}
+	no := scanner(drivers.StateReady, "unfit")
+	if p := unfit([]drivers.Status{no}); p == nil || p.Code != "device-unfit" || p.Hint == "" || !strings.Contains(p.Text, "too small") {
+		t.Errorf("%+v", p)
+	}
+	for _, other := range []drivers.State{drivers.StateReady, drivers.StateLeased, drivers.StateOpening} {
+		if p := unfit([]drivers.Status{scanner(other, ""), no}); p != nil {
+			t.Errorf("beside one that fits and is %s: %+v", other, p)
+		}
+	}
+	if p := unfit([]drivers.Status{{Kind: drivers.KindCamera, State: drivers.StateReady}}); p != nil {
+		t.Errorf("a station without scanners: %+v", p)
 	}
 }

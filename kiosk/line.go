@@ -18,7 +18,7 @@ func (d *Daemon) show(ctx context.Context) error {
 	for {
 		st, changed := d.Status()
 		d.link.SetStatus(d.lineStatus(st))
-		d.link.SetVerdicts(verdicts(d.registry.List()))
+		d.link.SetVerdicts(verdicts(d.judged()))
 		if s := st.Session; s != nil {
 			if err := d.link.SetLedger(s.ID, s.Ticket, s.Attempt, s.Ledger); err != nil {
 				d.log.Error("showing the ledger", "err", err)

@@ -103,7 +103,7 @@ func TestASelfTestAndASessionKeepOutOfEachOthersWay(t *testing.T) {
 func TestTheNextSessionTakesOverWhatAnEarlierOneForgot(t *testing.T) {
 	scannerOnBench(t, func(ctx context.Context, d *Daemon, _ *trouble.Gadget, _ *usbtest.Bus) {
 		d.capturing <- struct{}{} // a capture that does not come to its end
-		old, err := d.claim(ctx, drivers.KindFingerprint, "se_old")
+		old, err := d.claim(ctx, drivers.KindFingerprint, d.fit, "se_old")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestTheNextSessionTakesOverWhatAnEarlierOneForgot(t *testing.T) {
 		if d.turn(ctx) {
 			t.Error("two captures have the turn")
 		}
-		lease, err := d.claim(ctx, drivers.KindFingerprint, "se_new")
+		lease, err := d.claim(ctx, drivers.KindFingerprint, d.fit, "se_new")
 		if err != nil || lease.Owner != "se_new" || lease.Device == old.Device {
 			t.Fatalf("the new session got %+v, %v", lease, err)
 		}

@@ -53,7 +53,7 @@ func (d *Daemon) Status() (api.Status, <-chan struct{}) {
 
 func (d *Daemon) devices() []api.Device {
 	list := []api.Device{}
-	for _, s := range d.registry.List() {
+	for _, s := range d.judged() {
 		list = append(list, deviceStatus(s))
 	}
 	return list
@@ -79,6 +79,9 @@ func (d *Daemon) problems() []api.Problem {
 		if fault := missing[kind]; fault != nil {
 			list = append(list, deviceProblem(kind, fault))
 		}
+	}
+	if p := unfit(d.judged()); p != nil && slices.Contains(d.kinds(), drivers.KindFingerprint) && missing[drivers.KindFingerprint] == nil {
+		list = append(list, *p)
 	}
 	if err := d.outbox.Ready(d.Config.MinimumFree); err != nil {
 		list = append(list, api.Problem{Code: "disk-full", Text: err.Error(),

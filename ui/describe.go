@@ -208,7 +208,7 @@ func (d describer) closed(problems []api.Problem) Page {
 }
 
 func isVerdict(v string) bool {
-	return slices.Contains([]string{"unplugged", "off", "hung", "crashed", "held"}, v)
+	return slices.Contains([]string{"unplugged", "off", "hung", "crashed", "held", "unfit"}, v)
 }
 
 func (d describer) fault(verdict string) Page { return d.plain("fault-"+verdict, Picture(verdict)) }

@@ -94,6 +94,7 @@ const (
 	PictureHung   Picture = "hung"
 	PictureCrash  Picture = "crashed"
 	PictureHeld   Picture = "held"
+	PictureUnfit  Picture = "unfit"
 	PictureCross  Picture = "cross"
 )
 

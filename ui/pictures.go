@@ -310,7 +310,7 @@ func (c *canvas) pictogram(p pen) {
 	}
 }
 
-// trouble draws one sign for each of the five faults: they are told apart by shape.
+// trouble draws one sign for each of the faults: they are told apart by shape.
 func (c *canvas) trouble(p pen) {
 	mark := p.in(c.colour.Trouble)
 	switch c.page.Picture {
@@ -336,6 +336,10 @@ func (c *canvas) trouble(p pen) {
 	case PictureCrash:
 		p.device()
 		mark.line(6, 56, 14, 42, 36, 56, 42, 44, 64)
+	case PictureUnfit:
+		p.device()
+		mark.line(6, 40, 30, 60, 50)
+		mark.line(6, 60, 30, 40, 50)
 	case PictureHeld:
 		p.device()
 		mark.arc(50, 34, 11, -180, 0, 5)

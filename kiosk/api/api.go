@@ -114,7 +114,7 @@ type Device struct {
 	Serial    string     `json:"serial"`
 	Firmware  string     `json:"firmware"`
 	State     string     `json:"state"`
-	Verdict   string     `json:"verdict,omitempty"` // "unplugged", "off", "hung", "crashed", "held"
+	Verdict   string     `json:"verdict,omitempty"` // "unplugged", "off", "hung", "crashed", "held", "unfit"
 	Detail    string     `json:"detail,omitempty"`
 	Owner     string     `json:"owner,omitempty"` // the session or program that has it
 	Rung      string     `json:"rung,omitempty"`  // how far the station went to bring it back; "given-up" is the last

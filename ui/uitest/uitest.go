@@ -203,7 +203,7 @@ func (m *maker) end() {
 
 func (m *maker) trouble() {
 	m.in("assistance", session.Assistance, nil)
-	for _, v := range []string{"unplugged", "off", "hung", "crashed", "held"} {
+	for _, v := range []string{"unplugged", "off", "hung", "crashed", "held", "unfit"} {
 		m.in("fault-"+v, session.Assistance, func(_ *api.Status, s *session.Session) { s.Verdict = v })
 		st := status()
 		st.Ready, st.Problems = false, []api.Problem{{Code: "device-" + v, Text: "a device is missing", Hint: "see to it"}}
