@@ -96,6 +96,12 @@ func recordedIntake(t *testing.T, reader string) *record.Record {
 		Station: map[string]any{"buses": []string{"kernel"},
 			"device_test": map[string]any{"seed": 0x51ea2124, "document": 0x01900011}},
 	})
+	return intake(ctx, t, c)
+}
+
+// intake serves one ticket and opens what was sealed.
+func intake(ctx context.Context, t *testing.T, c *stage.Centre) *record.Record {
+	t.Helper()
 	issued := ticket(ctx, t, c)
 	if _, err := c.Kiosk.Do(ctx, api.Command{Start: &api.Start{Ticket: issued.ID}}); err != nil {
 		t.Fatal(err)
