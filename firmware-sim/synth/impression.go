@@ -1,6 +1,7 @@
 package synth
 
 import (
+	"cmp"
 	"image"
 	"math"
 )
@@ -67,6 +68,20 @@ type placing struct {
 	turn float64  // degrees, clockwise
 	size float64  // of the contact: 1 is an index finger's
 	seed uint64
+
+	long         float64 // how long the contact is for its size; 0: 1
+	faint        float64 // share of the ink that is lost everywhere
+	fade, fadeTo float64 // share that is lost at one edge besides, and where that is (radians from the right, clockwise)
+	phalanx      bool    // the middle phalanx shows too
+}
+
+// length is how long the contact is for its size.
+func (at placing) length() float64 { return cmp.Or(at.long, 1) }
+
+// strength is the share of ink that is left at (nx, ny), in units of the contact's half size.
+func (at placing) strength(nx, ny float64) float32 {
+	along := nx*math.Cos(at.fadeTo) + ny*math.Sin(at.fadeTo)
+	return float32((1 - at.faint) * (1 - at.fade*float64(smoothstep(0.1, 1, float32(along)))))
 }
 
 // contact is the area of skin that touches, in the finger's own frame around its middle.
@@ -104,7 +119,7 @@ func (m *Master) press(dst *image.Gray, at placing, t Touch) image.Rectangle {
 	r := newRand(at.seed, 'p')
 	c := contact{
 		halfW: at.size * (158 + 10*t.Pressure + 3*r.NormFloat64()),
-		halfH: at.size * (222 + 12*t.Pressure + 4*r.NormFloat64()),
+		halfH: at.size * at.length() * (222 + 12*t.Pressure + 4*r.NormFloat64()),
 		edge:  noise(r.Uint64()),
 	}
 	skin := newSkin(t, r.Uint64())
@@ -131,7 +146,7 @@ func (m *Master) press(dst *image.Gray, at placing, t Touch) image.Rectangle {
 			}
 			mx, my := twist.move(qx/c.halfW, qy/c.halfH, qx, qy)
 			v := m.at(float32(mx+FingerWidth/2+shiftX), float32(my+FingerHeight/2+shiftY))
-			ink.v[(py-area.Min.Y)*ink.w+px-area.Min.X] = touch * skin.ink(v, float32(mx), float32(my))
+			ink.v[(py-area.Min.Y)*ink.w+px-area.Min.X] = touch * at.strength(qx/c.halfW, qy/c.halfH) * skin.ink(v, float32(mx), float32(my))
 		}
 	}
 	ink.blur()

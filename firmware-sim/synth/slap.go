@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 )
@@ -25,6 +26,8 @@ type Slap struct {
 
 	// Instead says which finger in truth lies where another one belongs: the same finger shown twice, a wrong one.
 	Instead map[Position]Position
+
+	Lifelike *Lifelike // nil: four clean, even contacts in a row
 }
 
 // Placed is the truth about one finger on the glass.
@@ -82,7 +85,15 @@ func (l *Library) Slap(s Slap) (*image.Gray, []Placed, error) {
 			return nil, nil, err
 		}
 		box := m.press(glass, at, s.Touch)
+		if at.phalanx {
+			at.pressPhalanx(glass, s.Touch)
+		}
 		placed = append(placed, Placed{Position: finger, Box: box, Rotation: at.turn})
+	}
+	if s.Lifelike != nil {
+		if err := s.Lifelike.soil(glass, where, l, s.Who, newRand(s.Seed, 'd')); err != nil {
+			return nil, nil, err
+		}
 	}
 	slices.SortStableFunc(placed, func(a, b Placed) int { return a.Box.Min.X + a.Box.Max.X - b.Box.Min.X - b.Box.Max.X })
 	return glass, placed, nil
@@ -107,6 +118,24 @@ func (s Slap) lay() ([]placing, error) {
 		}
 	}
 	r := newRand(s.Seed, 'l')
+	at := s.place(fingers, r)
+	turnAll(at, s.Rotation+2*r.NormFloat64())
+	if err := centre(at, 25*r.NormFloat64(), 25*r.NormFloat64()); err != nil {
+		return nil, err
+	}
+	for i := range at {
+		if s.UpsideDown {
+			at[i].x, at[i].y, at[i].turn = GlassWidth-at[i].x, GlassHeight-at[i].y, at[i].turn+180
+		}
+	}
+	return at, nil
+}
+
+// place puts fingers side by side around the origin, in order from left to right.
+func (s Slap) place(fingers []Position, r *rand.Rand) []placing {
+	if s.Lifelike != nil {
+		return s.Lifelike.lay(fingers, r)
+	}
 	at := make([]placing, len(fingers))
 	var x float64
 	for i, p := range fingers {
@@ -125,16 +154,7 @@ func (s Slap) lay() ([]placing, error) {
 			size: digitSize[p.digit()], seed: r.Uint64()}
 		x += half
 	}
-	turnAll(at, s.Rotation+2*r.NormFloat64())
-	if err := centre(at, 25*r.NormFloat64(), 25*r.NormFloat64()); err != nil {
-		return nil, err
-	}
-	for i := range at {
-		if s.UpsideDown {
-			at[i].x, at[i].y, at[i].turn = GlassWidth-at[i].x, GlassHeight-at[i].y, at[i].turn+180
-		}
-	}
-	return at, nil
+	return at
 }
 
 // turnAll turns a hand about the middle of its fingers.
@@ -155,8 +175,8 @@ func centre(at []placing, dx, dy float64) error {
 	loX, loY, hiX, hiY := math.Inf(1), math.Inf(1), math.Inf(-1), math.Inf(-1)
 	for _, p := range at {
 		sin, cos := math.Sincos(radians(p.turn))
-		w := p.size * (math.Hypot(172*cos, 235*sin))
-		h := p.size * (math.Hypot(172*sin, 235*cos))
+		w := p.size * (math.Hypot(172*cos, 235*p.length()*sin))
+		h := p.size * (math.Hypot(172*sin, 235*p.length()*cos))
 		loX, hiX = math.Min(loX, p.x-w), math.Max(hiX, p.x+w)
 		loY, hiY = math.Min(loY, p.y-h), math.Max(hiY, p.y+h)
 	}

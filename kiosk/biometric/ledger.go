@@ -41,6 +41,21 @@ func (p FingerPosition) Single() bool { return p >= RightThumb && p <= LeftLittl
 // Right reports whether p is a finger of the right hand.
 func (p FingerPosition) Right() bool { return p >= RightThumb && p <= RightLittle }
 
+// Parts lists the fingers of a combined impression in the standard's order; nil for anything else.
+func (p FingerPosition) Parts() []FingerPosition {
+	switch p {
+	case RightFour:
+		return []FingerPosition{RightIndex, RightMiddle, RightRing, RightLittle}
+	case LeftFour:
+		return []FingerPosition{LeftIndex, LeftMiddle, LeftRing, LeftLittle}
+	case BothThumbs:
+		return []FingerPosition{RightThumb, LeftThumb}
+	case BothIndex:
+		return []FingerPosition{RightIndex, LeftIndex}
+	}
+	return nil
+}
+
 // String gives "right-index"; a combined or unknown position gives its number.
 func (p FingerPosition) String() string {
 	if p.Single() {

@@ -1,0 +1,143 @@
+package finger
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// blob is a patch of skin: a fingertip, a middle phalanx, or both where no joint shows.
+type blob struct {
+	label      int16
+	cells      int
+	x, y       float64 // middle, mm
+	xx, yy, xy float64 // covariance of its cells, mm2
+	coherence  float64
+}
+
+// area is in mm2.
+func (b blob) area(g *grid) float64 { return float64(b.cells) * g.mm * g.mm }
+
+// reach is how far an ellipse with b's covariance extends from its middle in a direction, mm.
+func (b blob) reach(dx, dy float64) float64 {
+	return 2 * math.Sqrt(max(b.xx*dx*dx+2*b.xy*dx*dy+b.yy*dy*dy, 0))
+}
+
+// axis is the direction of b's long axis: degrees clockwise from upwards, -90 up to 90; and the half lengths of both axes, mm.
+func (b blob) axis() (degrees, long, short float64) {
+	root := math.Hypot((b.xx-b.yy)/2, b.xy)
+	mid := (b.xx + b.yy) / 2
+	a := 0.5 * math.Atan2(2*b.xy, b.xx-b.yy) // from the x axis, clockwise as y runs down
+	degrees = turned(2*(a*180/math.Pi+90)) / 2
+	return degrees, 2 * math.Sqrt(max(mid+root, 0)), 2 * math.Sqrt(max(mid-root, 0))
+}
+
+// Patches of skin smaller than these are no fingers, nor is what has no direction.
+const (
+	leastArea      = 22   // mm2
+	leastShare     = 0.12 // of the largest patch
+	leastCoherence = 0.3
+	neck           = 0.8 // two patches are one where what joins them is this wide, against the narrower of them
+	mostBlobs      = 16  // patches that are looked at
+)
+
+// blobs finds the patches of skin, largest first, and labels their cells.
+func (g *grid) blobs() []blob {
+	mask := g.skin()
+	g.label = g.divide(g.depth(mask))
+	g.claim()
+	all := g.measure()
+	slices.SortStableFunc(all, func(a, b blob) int { return cmp.Compare(b.cells, a.cells) })
+	if len(all) == 0 {
+		return nil
+	}
+	least := max(leastArea, leastShare*all[0].area(g))
+	all = slices.DeleteFunc(all, func(b blob) bool { return b.area(g) < least || b.coherence < leastCoherence })
+	return all[:min(len(all), mostBlobs)]
+}
+
+// divide labels patches by flooding from the deepest cells: patches that meet stay apart where their neck is narrow.
+func (g *grid) divide(depth []int32) []int16 {
+	order := make([]int32, 0, len(depth))
+	for i, d := range depth {
+		if d > 0 {
+			order = append(order, int32(i))
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(depth[b], depth[a]) })
+	label := make([]int16, len(depth))
+	parent, peak := []int16{0}, []int32{0}
+	root := func(l int16) int16 {
+		for parent[l] != l {
+			l = parent[l]
+		}
+		return l
+	}
+	for _, i := range order {
+		var mine int16
+		g.around(int(i), func(j int) {
+			if label[j] == 0 {
+				return
+			}
+			other := root(label[j])
+			switch {
+			case mine == 0 || mine == other:
+				mine = other
+			case float64(depth[i]) >= neck*float64(min(peak[mine], peak[other])):
+				if peak[other] > peak[mine] {
+					mine, other = other, mine
+				}
+				parent[other] = mine
+			case peak[other] > peak[mine]:
+				mine = other
+			}
+		})
+		if mine == 0 && len(parent) < math.MaxInt16 {
+			mine = int16(len(parent))
+			parent, peak = append(parent, mine), append(peak, depth[i])
+		}
+		label[i] = mine
+	}
+	for i, l := range label {
+		label[i] = root(l)
+	}
+	return label
+}
+
+// measure sums up the labelled cells.
+func (g *grid) measure() []blob {
+	index := map[int16]int{}
+	var all []blob
+	for i, l := range g.label {
+		if l == 0 {
+			continue
+		}
+		k, ok := index[l]
+		if !ok {
+			k = len(all)
+			index[l] = k
+			all = append(all, blob{label: l})
+		}
+		b := &all[k]
+		x, y := g.at(i)
+		b.cells++
+		b.x += x
+		b.y += y
+		b.xx += x * x
+		b.yy += y * y
+		b.xy += x * y
+		b.coherence += g.coherence(i)
+	}
+	for k := range all {
+		b := &all[k]
+		n := float64(b.cells)
+		b.x, b.y, b.coherence = b.x/n, b.y/n, b.coherence/n
+		b.xx, b.yy, b.xy = b.xx/n-b.x*b.x, b.yy/n-b.y*b.y, b.xy/n-b.x*b.y
+	}
+	return all
+}
+
+// at is the middle of a cell in mm from the corner of the image.
+func (g *grid) at(i int) (x, y float64) {
+	return (float64(i%g.w) + 0.5) * g.mm, (float64(i/g.w) + 0.5) * g.mm
+}

@@ -1,0 +1,147 @@
+package finger
+
+import "math"
+
+// A fingertip's ridges arch over its core towards the tip, run flat across the joint, and meet in deltas between the two. So
+// the directions of the ridges, compared with those of model fingertips, tell which end is up. Models are the pattern classes
+// in the zero-pole form of Sherlock and Monro (1993): theta = 1/2 (sum of angles about cores - sum about deltas).
+
+// The models cover so many mm around the middle of a contact, in steps of one.
+const (
+	flowWide, flowHigh   = 8, 12 // half the sides of what is compared
+	flowSlideX, flowLift = 2, 4  // how far a pattern may lie off the middle
+	flowW, flowH         = 2*(flowWide+flowSlideX) + 1, 2*(flowHigh+flowLift) + 1
+)
+
+// template holds the doubled directions of a model's ridges: cosine and sine.
+type template [flowW * flowH][2]float32
+
+// place is a core or a delta, mm from the middle of the contact, y downwards.
+type place struct{ x, y float64 }
+
+// newTemplates draws the models.
+func newTemplates() []template {
+	var all []template
+	for _, bend := range []float64{0.6, 1.1} {
+		all = append(all, arch(bend))
+	}
+	core := place{0, -2}
+	for _, reach := range []float64{0.75, 1, 1.35} {
+		for _, x := range []float64{-5.6, 5.6} {
+			all = append(all, zeroPole([]place{core}, []place{{x * reach, core.y + 7.6*reach}}))
+		}
+		all = append(all, zeroPole([]place{core}, []place{{0, core.y + 6.6*reach}}))
+		pair := []place{{0, core.y - 1.8*reach}, {0, core.y + 1.8*reach}}
+		all = append(all, zeroPole(pair, []place{{-6.8, core.y + 8.2*reach}, {6.8, core.y + 8.2*reach}}))
+	}
+	return all
+}
+
+func draw(direction func(x, y float64) float64) template {
+	var t template
+	for i := range t {
+		x, y := float64(i%flowW-flowW/2), float64(i/flowW-flowH/2)
+		sin, cos := math.Sincos(2 * direction(x, y))
+		t[i] = [2]float32{float32(cos), float32(sin)}
+	}
+	return t
+}
+
+// zeroPole is a pattern with these cores and deltas; its tip follows the outline of the finger.
+func zeroPole(cores, deltas []place) template {
+	return draw(func(x, y float64) float64 {
+		var a float64
+		for _, c := range cores {
+			a += math.Atan2(c.y-y, x-c.x) / 2
+		}
+		for _, d := range deltas {
+			a -= math.Atan2(d.y-y, x-d.x) / 2
+		}
+		return a
+	})
+}
+
+// arch is a pattern without a core: flat at the joint, bent in the middle.
+func arch(bend float64) template {
+	return draw(func(x, y float64) float64 {
+		rise := math.Sin(math.Pi * math.Pow(min(max((y+14)/28, 0), 1), 1.3))
+		return math.Atan(bend * rise * math.Cos(math.Pi*(x+10.5)/21))
+	})
+}
+
+// field holds doubled ridge directions around the middle of a contact in its finger's frame, weighted by how sure they are.
+type field [(2*flowWide + 1) * (2*flowHigh + 1)][2]float32
+
+// flow measures the ridges of a patch, its tip turned up.
+func (g *grid) flow(b blob, angle float64) (f field, weight float64) {
+	sin, cos := math.Sincos(angle * math.Pi / 180)
+	sin2, cos2 := math.Sincos(2 * angle * math.Pi / 180)
+	for i := range f {
+		x, y := float64(i%(2*flowWide+1)-flowWide), float64(i/(2*flowWide+1)-flowHigh)
+		cx, cy := int((b.x+x*cos-y*sin)/g.mm), int((b.y+x*sin+y*cos)/g.mm)
+		if cx < 0 || cy < 0 || cx >= g.w || cy >= g.h || g.label[cy*g.w+cx] != b.label {
+			continue
+		}
+		j := cy*g.w + cx
+		d, c := float64(g.wxx[j]-g.wyy[j]), 2*float64(g.wxy[j])
+		sum := float64(g.wxx[j] + g.wyy[j])
+		if sum == 0 {
+			continue
+		}
+		// The gradient runs across the ridge, and y down: the ridge's doubled direction is the gradient's, negated and
+		// mirrored; turning the finger upright adds twice its angle.
+		rc, rs := -d/sum, c/sum
+		f[i] = [2]float32{float32(rc*cos2 - rs*sin2), float32(rc*sin2 + rs*cos2)}
+		weight += math.Hypot(rc, rs)
+	}
+	return f, weight
+}
+
+// match is how well a field agrees with the best of the models, -1 to 1, and with ridges that run straight across.
+func (f *field) match(models []template, weight float64) (best, flat float64) {
+	if weight == 0 {
+		return 0, 0
+	}
+	for _, v := range f {
+		flat += float64(v[0]) / weight
+	}
+	best = -1
+	for k := range models {
+		for dy := -flowLift; dy <= flowLift; dy += 2 {
+			for dx := -flowSlideX; dx <= flowSlideX; dx += 2 {
+				best = max(best, f.against(&models[k], dx, dy)/weight)
+			}
+		}
+	}
+	return best, flat
+}
+
+func (f *field) against(m *template, dx, dy int) float64 {
+	var sum float32
+	for y := range 2*flowHigh + 1 {
+		row := m[(y+flowLift+dy)*flowW+flowSlideX+dx:][:2*flowWide+1]
+		for x, v := range f[y*(2*flowWide+1):][:2*flowWide+1] {
+			sum += v[0]*row[x][0] + v[1]*row[x][1]
+		}
+	}
+	return float64(sum)
+}
+
+// flowWeight turns agreement into logarithms of odds; a single finger never says more than flowMost.
+const flowWeight = 30
+
+// flowScore is how well the ridges of fingertips and of what lies below them fit a reading.
+func (g *grid) flowScore(models []template, fingers []tip) float64 {
+	var score float64
+	for _, t := range fingers {
+		f, weight := g.flow(t.blob, t.angle)
+		best, _ := f.match(models, weight)
+		score += flowWeight * best
+		for _, b := range t.below {
+			f, weight := g.flow(b, t.angle)
+			_, flat := f.match(nil, weight)
+			score += flowWeight * flat
+		}
+	}
+	return score
+}
