@@ -56,6 +56,21 @@ func (p FingerPosition) Parts() []FingerPosition {
 	return nil
 }
 
+// ParseSlap reads the name of a combined impression: "right-four", "left-four", "thumbs" or "index-pair".
+func ParseSlap(name string) (FingerPosition, error) {
+	switch name {
+	case "right-four":
+		return RightFour, nil
+	case "left-four":
+		return LeftFour, nil
+	case "thumbs":
+		return BothThumbs, nil
+	case "index-pair":
+		return BothIndex, nil
+	}
+	return 0, fmt.Errorf("reading slap %q: no such combined impression (hint: right-four, left-four, thumbs, index-pair)", name)
+}
+
 // String gives "right-index"; a combined or unknown position gives its number.
 func (p FingerPosition) String() string {
 	if p.Single() {

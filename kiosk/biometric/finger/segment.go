@@ -102,7 +102,7 @@ func Segment(img *image.Gray, ppi int, kind biometric.FingerPosition, absent []b
 		return Segmentation{}, fmt.Errorf("segmenting a slap: %v is no slap (hint: right-four, left-four, thumbs, index-pair)", kind)
 	}
 	there := slices.DeleteFunc(wanted, func(p biometric.FingerPosition) bool { return slices.Contains(absent, p) })
-	g := newGrid(img, ppi)
+	g := newGlass(img, ppi)
 	defer g.wipe()
 	blobs := g.blobs()
 	r := newReader(g, kind, there)

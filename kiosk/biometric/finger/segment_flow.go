@@ -16,8 +16,8 @@ const (
 // template holds the doubled directions of a model's ridges: cosine and sine.
 type template [flowW * flowH][2]float32
 
-// place is a core or a delta, mm from the middle of the contact, y downwards.
-type place struct{ x, y float64 }
+// pole is a core or a delta, mm from the middle of the contact, y downwards.
+type pole struct{ x, y float64 }
 
 // newTemplates draws the models.
 func newTemplates() []template {
@@ -25,14 +25,14 @@ func newTemplates() []template {
 	for _, bend := range []float64{0.6, 1.1} {
 		all = append(all, arch(bend))
 	}
-	core := place{0, -2}
+	core := pole{0, -2}
 	for _, reach := range []float64{0.75, 1, 1.35} {
 		for _, x := range []float64{-5.6, 5.6} {
-			all = append(all, zeroPole([]place{core}, []place{{x * reach, core.y + 7.6*reach}}))
+			all = append(all, zeroPole([]pole{core}, []pole{{x * reach, core.y + 7.6*reach}}))
 		}
-		all = append(all, zeroPole([]place{core}, []place{{0, core.y + 6.6*reach}}))
-		pair := []place{{0, core.y - 1.8*reach}, {0, core.y + 1.8*reach}}
-		all = append(all, zeroPole(pair, []place{{-6.8, core.y + 8.2*reach}, {6.8, core.y + 8.2*reach}}))
+		all = append(all, zeroPole([]pole{core}, []pole{{0, core.y + 6.6*reach}}))
+		pair := []pole{{0, core.y - 1.8*reach}, {0, core.y + 1.8*reach}}
+		all = append(all, zeroPole(pair, []pole{{-6.8, core.y + 8.2*reach}, {6.8, core.y + 8.2*reach}}))
 	}
 	return all
 }
@@ -48,7 +48,7 @@ func draw(direction func(x, y float64) float64) template {
 }
 
 // zeroPole is a pattern with these cores and deltas; its tip follows the outline of the finger.
-func zeroPole(cores, deltas []place) template {
+func zeroPole(cores, deltas []pole) template {
 	return draw(func(x, y float64) float64 {
 		var a float64
 		for _, c := range cores {
@@ -73,7 +73,7 @@ func arch(bend float64) template {
 type field [(2*flowWide + 1) * (2*flowHigh + 1)][2]float32
 
 // flow measures the ridges of a patch, its tip turned up.
-func (g *grid) flow(b blob, angle float64) (f field, weight float64) {
+func (g *glass) flow(b blob, angle float64) (f field, weight float64) {
 	sin, cos := math.Sincos(angle * math.Pi / 180)
 	sin2, cos2 := math.Sincos(2 * angle * math.Pi / 180)
 	for i := range f {
@@ -131,7 +131,7 @@ func (f *field) against(m *template, dx, dy int) float64 {
 const flowWeight = 30
 
 // flowScore is how well the ridges of fingertips and of what lies below them fit a reading.
-func (g *grid) flowScore(models []template, fingers []tip) float64 {
+func (g *glass) flowScore(models []template, fingers []tip) float64 {
 	var score float64
 	for _, t := range fingers {
 		f, weight := g.flow(t.blob, t.angle)

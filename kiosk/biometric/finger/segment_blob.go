@@ -16,7 +16,7 @@ type blob struct {
 }
 
 // area is in mm2.
-func (b blob) area(g *grid) float64 { return float64(b.cells) * g.mm * g.mm }
+func (b blob) area(g *glass) float64 { return float64(b.cells) * g.mm * g.mm }
 
 // reach is how far an ellipse with b's covariance extends from its middle in a direction, mm.
 func (b blob) reach(dx, dy float64) float64 {
@@ -42,7 +42,7 @@ const (
 )
 
 // blobs finds the patches of skin, largest first, and labels their cells.
-func (g *grid) blobs() []blob {
+func (g *glass) blobs() []blob {
 	mask := g.skin()
 	g.label = g.divide(g.depth(mask))
 	g.claim()
@@ -57,7 +57,7 @@ func (g *grid) blobs() []blob {
 }
 
 // divide labels patches by flooding from the deepest cells: patches that meet stay apart where their neck is narrow.
-func (g *grid) divide(depth []int32) []int16 {
+func (g *glass) divide(depth []int32) []int16 {
 	order := make([]int32, 0, len(depth))
 	for i, d := range depth {
 		if d > 0 {
@@ -105,7 +105,7 @@ func (g *grid) divide(depth []int32) []int16 {
 }
 
 // measure sums up the labelled cells.
-func (g *grid) measure() []blob {
+func (g *glass) measure() []blob {
 	index := map[int16]int{}
 	var all []blob
 	for i, l := range g.label {
@@ -138,6 +138,6 @@ func (g *grid) measure() []blob {
 }
 
 // at is the middle of a cell in mm from the corner of the image.
-func (g *grid) at(i int) (x, y float64) {
+func (g *glass) at(i int) (x, y float64) {
 	return (float64(i%g.w) + 0.5) * g.mm, (float64(i/g.w) + 0.5) * g.mm
 }

@@ -13,7 +13,7 @@ const margin = 1.0
 const exact = 1.0
 
 // cut takes a fingertip out of the slap: upright, from the tip to the first joint, white around.
-func (g *grid) cut(img *image.Gray, t tip) Fingertip {
+func (g *glass) cut(img *image.Gray, t tip) Fingertip {
 	for _, upright := range []float64{0, 180, -180} {
 		if math.Abs(t.angle-upright) < exact {
 			t.angle = turned(upright)
@@ -32,7 +32,7 @@ type crop struct {
 }
 
 // frame finds the rectangle around a fingertip.
-func (g *grid) frame(t tip) crop {
+func (g *glass) frame(t tip) crop {
 	sin, cos := math.Sincos(t.angle * math.Pi / 180)
 	left, right, top, bottom := g.extent(t, sin, cos)
 	px := g.mm / float64(g.side) // mm a pixel
@@ -51,7 +51,7 @@ func (g *grid) frame(t tip) crop {
 }
 
 // extent is the rectangle around a fingertip in its own frame, mm from its middle, y towards the joint.
-func (g *grid) extent(t tip, sin, cos float64) (left, right, top, bottom float64) {
+func (g *glass) extent(t tip, sin, cos float64) (left, right, top, bottom float64) {
 	rows := g.rows(t, sin, cos)
 	end := rows.joint(2 * shortHalf(t.blob))
 	left, right, top, bottom = math.Inf(1), math.Inf(-1), math.Inf(1), math.Inf(-1)
@@ -82,7 +82,7 @@ type rows struct {
 	ink        []float64
 }
 
-func (g *grid) rows(t tip, sin, cos float64) rows {
+func (g *glass) rows(t tip, sin, cos float64) rows {
 	reach := t.reach(sin, cos) + t.reach(cos, sin) + 6
 	r := rows{from: -reach, step: g.mm, ink: make([]float64, int(2*reach/g.mm)+1)}
 	for i, l := range g.label {
@@ -169,7 +169,7 @@ func (c crop) box() image.Rectangle {
 }
 
 // take turns the rectangle upright. What belongs to another finger, or lies off the glass, is white.
-func (c crop) take(img *image.Gray, g *grid) *image.Gray {
+func (c crop) take(img *image.Gray, g *glass) *image.Gray {
 	out := image.NewGray(image.Rect(0, 0, c.w, c.h))
 	weights := newCubic()
 	for j := range c.h {
@@ -192,13 +192,13 @@ func (c crop) take(img *image.Gray, g *grid) *image.Gray {
 }
 
 // owns reports whether a pixel belongs to a patch or to the margin around it.
-func (g *grid) owns(label int16, p image.Point) bool {
+func (g *glass) owns(label int16, p image.Point) bool {
 	x, y := min((p.X-g.min.X)/g.side, g.w-1), min((p.Y-g.min.Y)/g.side, g.h-1)
 	return g.territory[y*g.w+x] == label
 }
 
 // claim gives the cells around the patches to the nearest of them, as far as the margin reaches.
-func (g *grid) claim() {
+func (g *glass) claim() {
 	g.territory = slices.Clone(g.label)
 	var edge []int
 	for i, l := range g.territory {

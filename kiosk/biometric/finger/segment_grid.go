@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// grid holds what segmentation needs of a slap: for cells of about 0.4 mm, how dark they are and how their grey changes.
-type grid struct {
+// glass holds what segmentation needs of a slap: for cells of about 0.4 mm, how dark they are and how their grey changes.
+type glass struct {
 	w, h int
 	side int     // of a cell, px of the source
 	mm   float64 // side of a cell
@@ -23,12 +23,12 @@ type grid struct {
 // cellSide is the side of a cell in pixels of the shrunk picture, whose scale is about 250 ppi.
 const cellSide = 4
 
-// newGrid measures a slap.
-func newGrid(img *image.Gray, ppi int) *grid {
+// newGlass measures a slap.
+func newGlass(img *image.Gray, ppi int) *glass {
 	f := max(int(math.Round(float64(ppi)/250)), 1)
 	small := shrink(img, f)
 	defer clear(small.Pix)
-	g := &grid{w: small.Rect.Dx() / cellSide, h: small.Rect.Dy() / cellSide, side: f * cellSide,
+	g := &glass{w: small.Rect.Dx() / cellSide, h: small.Rect.Dy() / cellSide, side: f * cellSide,
 		mm: float64(f*cellSide) * mmPerInch / float64(ppi), min: img.Rect.Min}
 	n := g.w * g.h
 	g.mean = make([]float32, n)
@@ -48,7 +48,7 @@ func newGrid(img *image.Gray, ppi int) *grid {
 	return g
 }
 
-func (g *grid) wipe() {
+func (g *glass) wipe() {
 	for _, plane := range [][]float32{g.mean, g.xx, g.yy, g.xy, g.wxx, g.wyy, g.wxy, g.amplitude} {
 		clear(plane)
 	}
@@ -122,7 +122,7 @@ func (s small) gradients(x0, y0 int) (mean, xx, yy, xy float32) {
 }
 
 // spread averages a plane over squares that reach so many cells each way; beyond the border lies nothing.
-func (g *grid) spread(plane []float32, reach int) []float32 {
+func (g *glass) spread(plane []float32, reach int) []float32 {
 	out, sums := make([]float32, len(plane)), make([]float32, len(plane))
 	for y := range g.h {
 		row, to := plane[y*g.w:(y+1)*g.w], sums[y*g.w:(y+1)*g.w]
@@ -145,7 +145,7 @@ func (g *grid) spread(plane []float32, reach int) []float32 {
 }
 
 // coherence is how far the gradients of a cell and its neighbours agree: 0 not at all, 1 wholly.
-func (g *grid) coherence(i int) float64 {
+func (g *glass) coherence(i int) float64 {
 	d, c := float64(g.xx[i]-g.yy[i]), 2*float64(g.xy[i])
 	sum := float64(g.xx[i] + g.yy[i])
 	if sum == 0 {
@@ -162,11 +162,11 @@ const (
 )
 
 // skin marks the cells that a finger touches.
-func (g *grid) skin() []bool {
+func (g *glass) skin() []bool {
 	if len(g.mean) == 0 {
 		return nil
 	}
-	glass := percentile(g.mean, 0.8)
+	bare := percentile(g.mean, 0.8)
 	lively := slices.DeleteFunc(slices.Clone(g.amplitude), func(a float32) bool { return a < leastAmplitude })
 	if len(lively) == 0 {
 		return make([]bool, len(g.mean))
@@ -174,7 +174,7 @@ func (g *grid) skin() []bool {
 	least := max(leastAmplitude, amplitudeShare*percentile(lively, 0.85))
 	raw := make([]float32, len(g.mean))
 	for i := range raw {
-		if g.amplitude[i] > least || glass-g.mean[i] > leastDarkness {
+		if g.amplitude[i] > least || bare-g.mean[i] > leastDarkness {
 			raw[i] = 1
 		}
 	}
@@ -193,7 +193,7 @@ func percentile(values []float32, share float64) float32 {
 }
 
 // fill closes holes of up to 40 mm2.
-func (g *grid) fill(mask []bool) {
+func (g *glass) fill(mask []bool) {
 	seen := make([]bool, len(mask))
 	var queue []int
 	for start := range mask {
@@ -223,7 +223,7 @@ func (g *grid) fill(mask []bool) {
 }
 
 // around calls fn for the four neighbours of a cell.
-func (g *grid) around(i int, fn func(j int)) {
+func (g *glass) around(i int, fn func(j int)) {
 	x := i % g.w
 	if x > 0 {
 		fn(i - 1)
@@ -241,7 +241,7 @@ func (g *grid) around(i int, fn func(j int)) {
 
 // depth is for each cell of a mask how far it lies from the outside, in thirds of a cell (chamfer 3-4). The border of the
 // glass is no outside.
-func (g *grid) depth(mask []bool) []int32 {
+func (g *glass) depth(mask []bool) []int32 {
 	const far = math.MaxInt32 / 2
 	d := make([]int32, len(mask))
 	for i, in := range mask {

@@ -58,13 +58,13 @@ const (
 
 // reader reads patches as fingers.
 type reader struct {
-	g     *grid
+	g     *glass
 	kind  biometric.FingerPosition
 	asked Hand
 	there []biometric.FingerPosition
 }
 
-func newReader(g *grid, kind biometric.FingerPosition, there []biometric.FingerPosition) reader {
+func newReader(g *glass, kind biometric.FingerPosition, there []biometric.FingerPosition) reader {
 	r := reader{g: g, kind: kind, asked: HandBoth, there: there}
 	switch kind {
 	case biometric.RightFour:
