@@ -2,6 +2,7 @@ package finger
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 )
@@ -13,6 +14,7 @@ type blob struct {
 	x, y       float64 // middle, mm
 	xx, yy, xy float64 // covariance of its cells, mm2
 	coherence  float64
+	amplitude  float64 // mean, grey levels
 }
 
 // area is in mm2.
@@ -36,17 +38,38 @@ func (b blob) axis() (degrees, long, short float64) {
 const (
 	leastArea      = 22   // mm2
 	leastShare     = 0.12 // of the largest patch
-	leastCoherence = 0.3
-	neck           = 0.8 // two patches are one where what joins them is this wide, against the narrower of them
-	mostBlobs      = 16  // patches that are looked at
+	leastCoherence = 0.22
+	mostBlobs      = 16 // patches that are looked at
+)
+
+// Two patches are one where what joins them is this wide, against the narrower of them; in patches that are large for a
+// finger a shallower waist is enough to part them into pieces that are fingers of their own.
+const (
+	neck       = 0.8
+	waist      = 0.96
+	largeArea  = 400 // mm2
+	largeShare = 1.5 // of the median patch
+	pieceArea  = 110 // mm2
+	pieceShare = 0.3 // of the patch
 )
 
 // blobs finds the patches of skin, largest first, and labels their cells.
 func (g *glass) blobs() []blob {
-	mask := g.skin()
-	g.label = g.divide(g.depth(mask))
-	g.claim()
-	all := g.measure()
+	depth := g.depth(g.skin())
+	g.label = g.divide(depth, neck)
+	all := g.worth(g.measure())
+	for _, b := range all {
+		if b.area(g) > largeArea || b.area(g) > largeShare*all[len(all)/2].area(g) {
+			g.part(b, depth)
+		}
+	}
+	all = g.worth(g.measure())
+	g.claim(all)
+	return all
+}
+
+// worth drops what is no finger, and sorts the rest by size.
+func (g *glass) worth(all []blob) []blob {
 	slices.SortStableFunc(all, func(a, b blob) int { return cmp.Compare(b.cells, a.cells) })
 	if len(all) == 0 {
 		return nil
@@ -56,15 +79,40 @@ func (g *glass) blobs() []blob {
 	return all[:min(len(all), mostBlobs)]
 }
 
-// divide labels patches by flooding from the deepest cells: patches that meet stay apart where their neck is narrow.
-func (g *glass) divide(depth []int32) []int16 {
-	order := make([]int32, 0, len(depth))
-	for i, d := range depth {
-		if d > 0 {
-			order = append(order, int32(i))
+// part gives the pieces of a patch labels of their own, where all of them are large enough to be fingers.
+func (g *glass) part(b blob, depth []int32) {
+	own := make([]int32, len(depth))
+	for i, l := range g.label {
+		if l == b.label {
+			own[i] = depth[i]
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(depth[b], depth[a]) })
+	pieces := g.divide(own, waist)
+	cells := map[int16]int{}
+	for _, l := range pieces {
+		if l != 0 {
+			cells[l]++
+		}
+	}
+	least := max(pieceArea/(g.mm*g.mm), pieceShare*float64(b.cells))
+	large := slices.DeleteFunc(slices.Collect(maps.Keys(cells)), func(l int16) bool { return float64(cells[l]) < least })
+	if len(large) < 2 {
+		return
+	}
+	slices.Sort(large)
+	next := slices.Max(g.label)
+	for i, l := range pieces {
+		switch k := slices.Index(large, l); {
+		case k > 0 && int(next)+k < math.MaxInt16:
+			g.label[i] = next + int16(k)
+		case k < 0 && l != 0:
+			g.label[i] = 0
+		}
+	}
+}
+
+// divide labels patches by flooding from the deepest cells: patches that meet stay apart where their neck is narrow.
+func (g *glass) divide(depth []int32, neck float64) []int16 {
 	label := make([]int16, len(depth))
 	parent, peak := []int16{0}, []int32{0}
 	root := func(l int16) int16 {
@@ -73,7 +121,7 @@ func (g *glass) divide(depth []int32) []int16 {
 		}
 		return l
 	}
-	for _, i := range order {
+	for _, i := range deepest(depth) {
 		var mine int16
 		g.around(int(i), func(j int) {
 			if label[j] == 0 {
@@ -104,6 +152,30 @@ func (g *glass) divide(depth []int32) []int16 {
 	return label
 }
 
+// deepest lists the cells of a mask, the deepest first (a counting sort).
+func deepest(depth []int32) []int32 {
+	var most int32
+	for _, d := range depth {
+		most = max(most, d)
+	}
+	if most == 0 {
+		return nil
+	}
+	start := make([]int32, most+2)
+	for _, d := range depth {
+		start[most-d+1]++
+	}
+	for d := range most {
+		start[d+1] += start[d]
+	}
+	order := make([]int32, len(depth))
+	for i, d := range depth {
+		order[start[most-d]] = int32(i)
+		start[most-d]++
+	}
+	return order[:start[most-1]]
+}
+
 // measure sums up the labelled cells.
 func (g *glass) measure() []blob {
 	index := map[int16]int{}
@@ -127,11 +199,12 @@ func (g *glass) measure() []blob {
 		b.yy += y * y
 		b.xy += x * y
 		b.coherence += g.coherence(i)
+		b.amplitude += float64(g.amplitude[i])
 	}
 	for k := range all {
 		b := &all[k]
 		n := float64(b.cells)
-		b.x, b.y, b.coherence = b.x/n, b.y/n, b.coherence/n
+		b.x, b.y, b.coherence, b.amplitude = b.x/n, b.y/n, b.coherence/n, b.amplitude/n
 		b.xx, b.yy, b.xy = b.xx/n-b.x*b.x, b.yy/n-b.y*b.y, b.xy/n-b.x*b.y
 	}
 	return all

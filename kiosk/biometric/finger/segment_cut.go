@@ -197,20 +197,24 @@ func (g *glass) owns(label int16, p image.Point) bool {
 	return g.territory[y*g.w+x] == label
 }
 
-// claim gives the cells around the patches to the nearest of them, as far as the margin reaches.
-func (g *glass) claim() {
-	g.territory = slices.Clone(g.label)
+// claim gives every patch the cells between its own, as a fingertip is convex, and those around it as far as the margin
+// reaches; where two patches want the same cell, it is the nearer one's.
+func (g *glass) claim(blobs []blob) {
+	g.territory = make([]int16, len(g.label))
 	var edge []int
-	for i, l := range g.territory {
-		if l != 0 {
-			edge = append(edge, i)
+	for _, b := range blobs {
+		for _, i := range g.hull(b.label) {
+			if g.label[i] == b.label || g.label[i] == 0 && g.territory[i] == 0 {
+				g.territory[i] = b.label
+				edge = append(edge, i)
+			}
 		}
 	}
 	for range int(math.Ceil(margin / g.mm)) {
 		var next []int
 		for _, i := range edge {
 			g.around(i, func(j int) {
-				if g.territory[j] == 0 {
+				if g.territory[j] == 0 && g.label[j] == 0 {
 					g.territory[j] = g.territory[i]
 					next = append(next, j)
 				}
@@ -218,6 +222,62 @@ func (g *glass) claim() {
 		}
 		edge = next
 	}
+}
+
+// hull lists the cells within the convex hull of a patch.
+func (g *glass) hull(label int16) []int {
+	var left, right []image.Point // the ends of each row
+	for y := range g.h {
+		row := g.label[y*g.w : (y+1)*g.w]
+		first := slices.Index(row, label)
+		if first < 0 {
+			continue
+		}
+		last := g.w - 1
+		for row[last] != label {
+			last--
+		}
+		left = bend(left, image.Pt(first, y), 1)
+		right = bend(right, image.Pt(last, y), -1)
+	}
+	var cells []int
+	for y := range g.h {
+		from, ok := between(left, y)
+		to, _ := between(right, y)
+		for x := int(math.Ceil(from)); ok && x <= int(to); x++ {
+			cells = append(cells, y*g.w+x)
+		}
+	}
+	return cells
+}
+
+// bend adds a point to one side of a hull, from top to bottom, and drops those that it makes hollow.
+func bend(side []image.Point, p image.Point, sign int) []image.Point {
+	for len(side) >= 2 {
+		a, b := side[len(side)-2], side[len(side)-1]
+		if ab, ap := b.Sub(a), p.Sub(a); sign*(ab.X*ap.Y-ab.Y*ap.X) < 0 {
+			break
+		}
+		side = side[:len(side)-1]
+	}
+	return append(side, p)
+}
+
+// between is where a side of a hull crosses a row.
+func between(side []image.Point, y int) (x float64, ok bool) {
+	for i, p := range side {
+		if p.Y == y {
+			return float64(p.X), true
+		}
+		if p.Y > y && i > 0 {
+			a := side[i-1]
+			return float64(a.X) + float64((p.X-a.X)*(y-a.Y))/float64(p.Y-a.Y), true
+		}
+		if p.Y > y {
+			break
+		}
+	}
+	return 0, false
 }
 
 // cubic holds the weights of Keys' cubic convolution (a = -1/2) for steps of 1/32 pixel.

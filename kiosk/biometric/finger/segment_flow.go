@@ -27,12 +27,16 @@ func newTemplates() []template {
 	}
 	core := pole{0, -2}
 	for _, reach := range []float64{0.75, 1, 1.35} {
-		for _, x := range []float64{-5.6, 5.6} {
-			all = append(all, zeroPole([]pole{core}, []pole{{x * reach, core.y + 7.6*reach}}))
+		all = append(all, zeroPole(0, []pole{core}, []pole{{0, core.y + 6.6*reach}}))
+		for _, tilt := range []float64{-0.3, 0, 0.3} {
+			for _, x := range []float64{-5.6, 5.6} {
+				all = append(all, zeroPole(tilt, []pole{core}, []pole{{x * reach, core.y + 7.6*reach}}))
+			}
+			sin, cos := math.Sincos(1.7 * tilt)
+			half := 2.6*reach - 1
+			pair := []pole{{-half * sin, core.y - half*cos}, {half * sin, core.y + half*cos}}
+			all = append(all, zeroPole(0, pair, []pole{{-7.2, core.y + 9*reach}, {7.2, core.y + 9*reach}}))
 		}
-		all = append(all, zeroPole([]pole{core}, []pole{{0, core.y + 6.6*reach}}))
-		pair := []pole{{0, core.y - 1.8*reach}, {0, core.y + 1.8*reach}}
-		all = append(all, zeroPole(pair, []pole{{-6.8, core.y + 8.2*reach}, {6.8, core.y + 8.2*reach}}))
 	}
 	return all
 }
@@ -47,10 +51,10 @@ func draw(direction func(x, y float64) float64) template {
 	return t
 }
 
-// zeroPole is a pattern with these cores and deltas; its tip follows the outline of the finger.
-func zeroPole(cores, deltas []pole) template {
+// zeroPole is a pattern with these cores and deltas, its ridges turned by tilt (radians, anticlockwise) above the delta.
+func zeroPole(tilt float64, cores, deltas []pole) template {
 	return draw(func(x, y float64) float64 {
-		var a float64
+		a := tilt * min(max((deltas[0].y-y)/6, 0), 1)
 		for _, c := range cores {
 			a += math.Atan2(c.y-y, x-c.x) / 2
 		}
@@ -127,21 +131,39 @@ func (f *field) against(m *template, dx, dy int) float64 {
 	return float64(sum)
 }
 
-// flowWeight turns agreement into logarithms of odds; a single finger never says more than flowMost.
+// flowWeight turns agreement into logarithms of odds.
 const flowWeight = 30
 
-// flowScore is how well the ridges of fingertips and of what lies below them fit a reading.
-func (g *glass) flowScore(models []template, fingers []tip) float64 {
-	var score float64
+// flows judges fingertips by their ridges, each patch at each turn once.
+type flows struct {
+	g      *glass
+	models []template
+	known  map[[2]int]float64
+}
+
+// score is how well the ridges of fingertips and of what lies below them fit a reading.
+func (f *flows) score(fingers []tip) float64 {
+	var sum float64
 	for _, t := range fingers {
-		f, weight := g.flow(t.blob, t.angle)
-		best, _ := f.match(models, weight)
-		score += flowWeight * best
+		sum += f.of(t.blob, t.angle, f.models)
 		for _, b := range t.below {
-			f, weight := g.flow(b, t.angle)
-			_, flat := f.match(nil, weight)
-			score += flowWeight * flat
+			sum += f.of(b, t.angle, nil)
 		}
 	}
-	return score
+	return flowWeight * sum
+}
+
+// of is how well a patch agrees with the models, or where there are none, with ridges that run across.
+func (f *flows) of(b blob, angle float64, models []template) float64 {
+	key := [2]int{int(b.label), int(math.Round(angle/2)) + 1000*min(len(models), 1)}
+	if v, ok := f.known[key]; ok {
+		return v
+	}
+	field, weight := f.g.flow(b, 2*math.Round(angle/2))
+	best, flat := field.match(models, weight)
+	if models == nil {
+		best = flat
+	}
+	f.known[key] = best
+	return best
 }

@@ -2,6 +2,7 @@ package finger
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 
@@ -13,8 +14,10 @@ type reading struct {
 	angle      float64 // degrees, clockwise, of the hand; with 180 added where it is upside down
 	hand       Hand
 	down       bool
-	fingers    []tip // left to right
-	extra      int   // columns that are no finger of the hand
+	fingers    []tip   // left to right
+	extra      int     // columns that are no finger of the hand
+	patches    []blob  // that were not taken for dirt
+	placed     float64 // score by places and shapes alone
 	score      float64
 	confidence float64
 }
@@ -41,7 +44,7 @@ var (
 const (
 	strayAcross = 1.7  // mm
 	strayDrop   = 1.8  // mm
-	strayWidth  = 0.07 // of its logarithm
+	strayWidth  = 0.08 // of its logarithm
 	strayScale  = 0.13
 	strayTurn   = 30 // degrees, of a whole hand
 )
@@ -53,6 +56,7 @@ const (
 	costMissing = 3.5 // a finger that is not there
 	costBelow   = 1.5 // a middle phalanx
 	costExtra   = 9   // a column that is no finger
+	mostWidth   = 3   // what a width may cost at most: contacts depend on pressure
 	mostOff     = 8   // what one measure may cost at most
 )
 
@@ -82,17 +86,43 @@ func (r reader) read(blobs []blob) reading {
 		return reading{hand: r.asked}
 	}
 	best := map[string]reading{} // of each naming
-	for _, down := range []bool{false, true} {
+	for _, some := range r.leaveOut(blobs) {
 		for turn := -72.0; turn <= 72; turn += 3 {
-			r.turnedBy(blobs, turn, down, func(c reading) {
-				key := c.names()
-				if old, ok := best[key]; !ok || c.score > old.score {
-					best[key] = c
-				}
-			})
+			r.turnedBy(some, turn, best)
 		}
 	}
-	return r.decide(best)
+	c := r.decide(best)
+	for turn := c.angle - 2; turn <= c.angle+2; turn++ {
+		finer := map[string]reading{}
+		r.turnedBy(choice{c.patches, 0}, math.Mod(turn+270, 180)-90, finer)
+		if f, ok := finer[c.names()]; ok && f.score > c.placed {
+			f.confidence, f.placed = c.confidence, f.score
+			c = f
+		}
+	}
+	return c
+}
+
+// choice is some of the patches, and what it costs to take the others for dirt.
+type choice struct {
+	blobs []blob
+	cost  float64
+}
+
+// leaveOut takes away the faintest patches, one after the other: ghosts of prints that lay there before.
+func (r reader) leaveOut(blobs []blob) []choice {
+	const faint, most, costGhost = 0.6, 6, 7
+	sorted := slices.SortedStableFunc(slices.Values(blobs), func(a, b blob) int { return cmp.Compare(b.amplitude, a.amplitude) })
+	all := []choice{{sorted, 0}}
+	usual := sorted[len(sorted)/3].amplitude
+	for n := len(sorted) - 1; n > 0 && len(all) <= most; n-- {
+		share := sorted[n].amplitude / usual
+		if share > faint {
+			break
+		}
+		all = append(all, choice{sorted[:n], all[len(all)-1].cost + costGhost*share*share})
+	}
+	return all
 }
 
 // names tells readings apart.
@@ -107,32 +137,34 @@ func (c reading) names() string {
 	return string(key)
 }
 
-// decide adds what the ridges say and picks the best.
+// decide adds what the ridges say of the readings that lead, and picks the best.
 func (r reader) decide(readings map[string]reading) reading {
-	var lead [2]reading // up, down
+	const worth = 14 // readings that lie further behind don't come up again
+	var lead [2]float64
 	for k := range lead {
-		lead[k].score = math.Inf(-1)
+		lead[k] = math.Inf(-1)
 	}
 	for _, c := range readings {
-		if k := index(c.down); c.score > lead[k].score {
-			lead[k] = c
-		}
+		lead[index(c.down)] = max(lead[index(c.down)], c.score)
 	}
-	templates := newTemplates()
-	var flow [2]float64
-	for k := range lead {
-		flow[k] = r.g.flowScore(templates, lead[k].fingers)
-	}
+	flows := flows{g: r.g, models: newTemplates(), known: map[[2]int]float64{}}
 	best := reading{score: math.Inf(-1)}
-	var sum float64
-	for _, c := range readings {
-		c.score += flow[index(c.down)]
+	var scores []float64
+	for _, key := range slices.Sorted(maps.Keys(readings)) {
+		c := readings[key]
+		if c.score < lead[index(c.down)]-worth {
+			continue
+		}
+		c.placed = c.score
+		c.score += flows.score(c.fingers)
+		scores = append(scores, c.score)
 		if c.score > best.score {
 			best = c
 		}
 	}
-	for _, c := range readings {
-		sum += math.Exp(c.score + flow[index(c.down)] - best.score)
+	var sum float64
+	for _, s := range scores {
+		sum += math.Exp(s - best.score)
 	}
 	best.confidence = 1 / sum
 	return best
@@ -145,25 +177,33 @@ func index(down bool) int {
 	return 0
 }
 
-// turnedBy gives every reading at one turn to fn.
-func (r reader) turnedBy(blobs []blob, turn float64, down bool, fn func(reading)) {
-	angle := turn
-	score := -0.5 * turn * turn / (strayTurn * strayTurn)
-	if down {
-		angle += 180
-		score -= costDown
+// turnedBy adds every reading at one turn, either way up, to the best of their names.
+func (r reader) turnedBy(some choice, turn float64, best map[string]reading) {
+	keep := func(c reading) {
+		key := c.names()
+		if old, ok := best[key]; !ok || c.score > old.score {
+			best[key] = c
+		}
 	}
-	columns, extra := column(blobs, angle, r.most())
-	base := reading{angle: angle, down: down, extra: extra, score: score - costExtra*float64(extra)}
-	for _, c := range columns {
-		base.score -= c.costBelow(angle)
-	}
-	if r.asked == HandBoth {
-		r.pair(base, columns, fn)
-		return
-	}
-	for _, hand := range []Hand{HandRight, HandLeft} {
-		r.four(base, columns, hand, fn)
+	for _, down := range []bool{false, true} {
+		base := reading{angle: turn, down: down, patches: some.blobs, score: -some.cost - 0.5*turn*turn/(strayTurn*strayTurn)}
+		if down {
+			base.angle += 180
+			base.score -= costDown
+		}
+		columns, extra := column(some.blobs, base.angle, r.most())
+		base.extra = extra
+		base.score -= costExtra * float64(extra)
+		for _, c := range columns {
+			base.score -= c.costBelow(base.angle)
+		}
+		if r.asked == HandBoth {
+			r.pair(base, columns, keep)
+			continue
+		}
+		for _, hand := range []Hand{HandRight, HandLeft} {
+			r.four(base, columns, hand, keep)
+		}
 	}
 }
 
@@ -289,7 +329,7 @@ func (s seen) named(p biometric.FingerPosition, expected float64) tip {
 	t.position = p
 	axis, long, short := s.axis()
 	trust := min(max((long/max(short, 0.1)-1.1)/0.25, 0), 1) * 0.75
-	by := min(max(turned(2*(axis-expected))/2, -15), 15)
+	by := min(max(turned(2*(axis-expected))/2, -12), 12)
 	t.angle = turned(expected + trust*by)
 	return t
 }
@@ -317,7 +357,7 @@ func misfit(columns []seen, digits []int, side, angle float64) float64 {
 	for i, s := range columns {
 		_, _, short := s.axis()
 		cost += off(s.u-u-fitted*(side*across[digits[i]]-x), strayAcross)
-		cost += off(math.Log(max(short, 0.1))-w-(math.Log(width[digits[i]])-e), strayWidth)
+		cost += min(off(math.Log(max(short, 0.1))-w-(math.Log(width[digits[i]])-e), strayWidth), mostWidth)
 		cost += s.turnCost(angle + side*lean[digits[i]])
 	}
 	return cost + arcCost(columns, digits)
