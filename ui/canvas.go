@@ -222,12 +222,14 @@ const (
 // button draws something that can be pressed, and makes it a node with a role, a name and a state.
 func (c *canvas) button(b box, a Action, k kind) {
 	r := c.rect(b)
-	c.ui.target(c.page.ID, a, r)
 	click := c.ui.clickable(c.page.ID, a)
 	defer op.Offset(r.Min).Push(c.Ops).Pop()
 	focused := !a.Disabled && c.Focused(click)
 	if focused {
 		c.ui.focused = a.Label
+	}
+	if !a.Disabled {
+		c.ui.targets = append(c.ui.targets, Target{ID: a.ID, Rect: r, Focused: focused})
 	}
 	draw := func(layout.Context) layout.Dimensions {
 		semantic.Button.Add(c.Ops)

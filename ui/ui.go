@@ -53,14 +53,14 @@ type UI struct {
 	shown   string // the key of the page that was drawn last
 
 	notes   []string
-	targets []target
+	targets []Target
 }
 
-// target is where something that can be pressed was drawn.
-type target struct {
-	page   string
-	action Action
-	rect   image.Rectangle
+// Target is something that can be pressed, where it was drawn.
+type Target struct {
+	ID      string // of its action
+	Rect    image.Rectangle
+	Focused bool
 }
 
 // New prepares screens with these typefaces (see [LoadFonts]). It draws nothing.
@@ -80,27 +80,27 @@ func (u *UI) Update(gtx layout.Context, st *api.Status) Page {
 	u.Local = u.Local.after(st, gtx.Now)
 	view := View{Status: st, Local: u.Local, Now: gtx.Now, Words: u.Words}
 	u.page = Describe(view)
-	if u.press(gtx, u.page) {
-		view.Local = u.Local.after(st, gtx.Now)
+	for u.press(gtx, u.page) { // each on the page that the one before it led to: nothing that was pressed fast is lost
+		u.Local = u.Local.after(st, gtx.Now)
+		view.Local = u.Local
 		u.page = Describe(view)
 	}
 	return u.page
 }
 
-// press carries out what was pressed on the page.
+// press carries out the first thing that was pressed on the page. What is left is there for the next call.
 func (u *UI) press(gtx layout.Context, p Page) bool {
-	acted := false
 	for _, a := range p.actions() {
-		if !a.Disabled && u.clickable(p.ID, a).Clicked(gtx) && !acted {
+		if !a.Disabled && u.clickable(p.ID, a).Clicked(gtx) {
 			u.do(a)
-			acted = true
+			return true
 		}
 	}
-	if a, ok := u.typed(gtx, p); ok && !acted {
+	a, ok := u.typed(gtx, p)
+	if ok {
 		u.do(a)
-		acted = true
 	}
-	return acted
+	return ok
 }
 
 func (u *UI) do(a Action) {
@@ -112,8 +112,6 @@ func (u *UI) do(a Action) {
 
 // typed finds the key of the on-screen keyboard that was pressed on a real one.
 func (u *UI) typed(gtx layout.Context, p Page) (Action, bool) {
-	var found Action
-	ok := false
 	for _, k := range p.Keys {
 		name := key.Name(k.Face)
 		if k.ID == "code-erase" {
@@ -125,11 +123,11 @@ func (u *UI) typed(gtx layout.Context, p Page) (Action, bool) {
 				break
 			}
 			if e, is := e.(key.Event); is && e.State == key.Press && !k.Disabled {
-				found, ok = k, true
+				return k, true
 			}
 		}
 	}
-	return found, ok
+	return Action{}, false
 }
 
 // actions lists all that can be pressed, in the order in which it is reached by keys.
@@ -254,15 +252,14 @@ func (u *UI) clickable(page string, a Action) *widget.Clickable {
 
 func (u *UI) note(what string) { u.notes = append(u.notes, what) }
 
-func (u *UI) target(page string, a Action, r image.Rectangle) {
-	u.targets = append(u.targets, target{page, a, r})
-}
-
 // Page is what was drawn last.
 func (u *UI) Page() Page { return u.page }
 
 // Focused is the label of what has the focus; empty where nothing has.
 func (u *UI) Focused() string { return u.focused }
+
+// Targets lists what can be pressed on what was drawn last, in the order of drawing.
+func (u *UI) Targets() []Target { return u.targets }
 
 // Faults lists what was wrong with the last drawing: texts that did not fit, letters without a glyph. For tests and designers.
 func (u *UI) Faults() []string { return u.notes }

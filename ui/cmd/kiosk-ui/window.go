@@ -48,6 +48,12 @@ func (r *runCmd) Run(c *cli) error {
 	defer w.release()
 	voice := &ui.Espeak{Player: strings.Fields(r.Player), Log: log}
 	w.narrator = &ui.Narrator{Speaker: voice, Headset: r.Headset}
+	if w.script, err = transcribe(r.Script, voice, log); err != nil {
+		return err
+	}
+	if w.script != nil {
+		w.narrator.Speaker = w.script
+	}
 	w.line = newLine(r.Socket, log, glfw.PostEmptyEvent)
 	var work sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
@@ -64,7 +70,9 @@ type window struct {
 	*glfw.Window
 	screen   *ui.UI
 	narrator *ui.Narrator
+	script   *transcript // nil: nobody wants one
 	line     *line
+	status   *api.Status // the newest; nil while no daemon answers
 	gpu      gpu.GPU
 	layers   *layers
 	router   input.Router
@@ -72,6 +80,7 @@ type window struct {
 	slot     *ui.Slot
 	size     image.Point
 	buttons  pointer.Buttons
+	cursor   f32.Point
 	dirty    bool
 	started  time.Time
 }
@@ -166,7 +175,7 @@ func (w *window) listen() {
 			w.narrator.Speaker.Hush()
 		}
 		w.screen.Key(&w.router, name, m, state)
-		w.dirty = true
+		w.act()
 	})
 	w.SetMouseButtonCallback(func(_ *glfw.Window, b glfw.MouseButton, action glfw.Action, _ glfw.ModifierKey) {
 		if b != glfw.MouseButton1 {
@@ -181,7 +190,8 @@ func (w *window) listen() {
 		}
 		w.point(kind)
 	})
-	w.SetCursorPosCallback(func(*glfw.Window, float64, float64) {
+	w.SetCursorPosCallback(func(_ *glfw.Window, x, y float64) {
+		w.cursor = f32.Pt(float32(x), float32(y))
 		if w.buttons != 0 {
 			w.point(pointer.Move)
 		}
@@ -190,10 +200,16 @@ func (w *window) listen() {
 	w.SetRefreshCallback(func(*glfw.Window) { w.dirty = true })
 }
 
+// point hands on a touch. Its place is that of the last movement before it: the pointer's present one may be the next touch's.
 func (w *window) point(kind pointer.Kind) {
-	x, y := w.GetCursorPos()
-	w.screen.Touch(&w.router, pointer.Event{Kind: kind, Source: pointer.Touch, Buttons: w.buttons, Position: f32.Pt(float32(x), float32(y)),
+	w.screen.Touch(&w.router, pointer.Event{Kind: kind, Source: pointer.Touch, Buttons: w.buttons, Position: w.cursor,
 		Time: time.Since(w.started)})
+	w.act()
+}
+
+// act carries out what was pressed at once, so that what is pressed between two drawings keeps its order.
+func (w *window) act() {
+	w.screen.Update(w.context(), w.status)
 	w.dirty = true
 }
 
@@ -234,14 +250,16 @@ func (w *window) loop(ctx context.Context) error {
 
 // frame draws once, if anything changed.
 func (w *window) frame() error {
-	status, answers, changed := w.line.take()
+	var answers []error
+	var changed bool
+	w.status, answers, changed = w.line.take()
 	for _, err := range answers {
 		w.screen.Answered(err)
 	}
 	gtx := w.context()
 	before, slot := w.screen.Page(), w.slot
 	local := w.screen.Local
-	page := w.screen.Update(gtx, status)
+	page := w.screen.Update(gtx, w.status)
 	w.dirty = w.dirty || changed || len(answers) > 0 || local != w.screen.Local || page.ID != before.ID || page.ID == "warning"
 	fresh := w.layers.view(w.line.frame(), slot)
 	if !w.dirty && !fresh {
@@ -254,6 +272,9 @@ func (w *window) frame() error {
 	}
 	w.layers.show(w.size, w.slot)
 	w.SwapBuffers()
+	if w.script != nil {
+		w.script.drew(w.screen)
+	}
 	return nil
 }
 

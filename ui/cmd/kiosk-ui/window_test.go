@@ -110,8 +110,8 @@ func run(t *testing.T, cmd *exec.Cmd) {
 	})
 }
 
-// stage starts a daemon and the screen in front of it.
-func stage(t *testing.T) (*backend, func(args ...any)) {
+// scripted starts a daemon and the screen in front of it.
+func scripted(t *testing.T) (*backend, func(args ...any)) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "loket-")
 	if err != nil {
@@ -183,7 +183,7 @@ func sample(t *testing.T, name string) *api.Status {
 }
 
 func TestATouchAndAKeyReachTheDaemonThroughARealWindow(t *testing.T) {
-	b, do := stage(t)
+	b, do := scripted(t)
 	b.set(sample(t, "called"))
 	c := until(t, b, func() { do("mousemove", 900, 610, "click", 1) })
 	if c.Event == nil || c.Event.Kind != session.Arrived {
