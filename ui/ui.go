@@ -50,7 +50,8 @@ type UI struct {
 	slot    *Slot
 	focused string // the label of what has the focus
 	byKeys  bool   // the person moves by keys: the focus goes to what matters on each new page
-	shown   string // the key of the page that was drawn last
+	shown   string // the id of the page that was drawn last
+	ready   bool   // it had something to do next
 
 	notes   []string
 	targets []Target
@@ -195,21 +196,18 @@ func (u *UI) palette() Palette {
 	return u.Theme.Colours[ContrastStandard]
 }
 
-// reveal moves the focus to the one thing to do next when a new page comes to somebody who moves by keys.
+// reveal moves the focus to the one thing to do next, where somebody moves by keys, when a page is new or that has become possible.
 func (u *UI) reveal(gtx layout.Context) {
-	if u.page.ID == u.shown {
-		return
-	}
-	u.shown = u.page.ID
-	var first *widget.Clickable
-	if a := u.page.Primary; u.byKeys && a != nil && !a.Disabled {
-		first = u.clickable(u.page.ID, *a)
-	}
-	if first == nil {
+	a := u.page.Primary
+	ready, fresh := a != nil && !a.Disabled, u.page.ID != u.shown
+	became := ready && (fresh || !u.ready)
+	u.shown, u.ready = u.page.ID, ready
+	switch {
+	case u.byKeys && became:
+		gtx.Execute(key.FocusCmd{Tag: u.clickable(u.page.ID, *a)})
+	case fresh:
 		gtx.Execute(key.FocusCmd{})
-		return
 	}
-	gtx.Execute(key.FocusCmd{Tag: first})
 }
 
 // Key takes in a key of a keyboard or keypad: Tab and arrows move the focus, everything else goes to whoever has it.

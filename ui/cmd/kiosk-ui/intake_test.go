@@ -85,8 +85,11 @@ func TestAWholeIntakeByEar(t *testing.T) {
 	a.until("a welcome", func() bool { return len(a.heard) > 0 })
 	find("English")
 	follow(say("code-title"))
-	a.keys(string(a.ticket.Code))
-	find(say("code-primary"))
+	for _, c := range strings.ToLower(string(a.ticket.Code)) {
+		a.xdo("key", string(c))
+	}
+	follow(say("code-primary")) // the focus is there by itself
+	a.xdo("key", "Return")
 	follow(say("confirm-title"))
 	find(say("confirm-primary"))
 	follow(say("today-title"))
