@@ -13,6 +13,7 @@ FINGERS ?=
 TESTFLAGS ?=
 BENCHFLAGS ?= -count 3
 FUZZTIME ?= 5s
+SOAK ?= 30m
 
 # Programs are static. One of them reaches real USB devices and needs C for it (docs/decisions/0012): it is built with it where a
 # compiler is, and the targets that want one try to install it.
@@ -134,9 +135,27 @@ screens: go ## every screen in every language, contrast and size, without a disp
 	@.ci/need $(CC_PACKAGES) $(SCREEN_PACKAGES) $(SCREEN_RUNS)
 	@mkdir -p bin
 	CGO_ENABLED=1 $(BUILD) -tags $(SCREEN_TAGS) -o bin/ ./ui/cmd/kiosk-ui
-	CGO_ENABLED=1 go test -count=1 -tags $(SCREEN_TAGS) ./ui ./ui/cmd/...
+	CGO_ENABLED=1 go test -count=1 -tags $(SCREEN_TAGS) -skip 'Intake|Killed|Hasty' ./ui ./ui/cmd/...
 	@rm -rf run/screens
 	@bin/kiosk-ui screens --only '$(SCREEN)' run/screens
+
+.PHONY: test-screen
+test-screen: house ## people at the real screen of a whole centre: by touch, by keys, by ear, in Arabic; everything killed on every page
+	@.ci/need $(CC_PACKAGES) $(SCREEN_PACKAGES) $(SCREEN_RUNS)
+	@CGO_ENABLED=1 build/house test -vet=off -count=1 -timeout 25m -tags $(SCREEN_TAGS) $(TESTFLAGS) ./ui ./ui/cmd/...
+
+.PHONY: soak-ui
+soak-ui: go ## hasty fingers on the screen (SOAK=30m)
+	@.ci/need $(CC_PACKAGES) $(SCREEN_PACKAGES) $(SCREEN_RUNS)
+	LOKET_SOAK=$(SOAK) CGO_ENABLED=1 go test -count=1 -timeout 0 -v -tags $(SCREEN_TAGS) -run Hasty ./ui/cmd/kiosk-ui
+
+.PHONY: bench-ui
+bench-ui: house ## the applicant's screen under Xvfb: frames a second, share of a core, touch to pixel, first frame
+	@.ci/need $(CC_PACKAGES) $(SCREEN_PACKAGES) $(SCREEN_RUNS)
+	@mkdir -p build
+	CGO_ENABLED=1 go test -run '^$$' -bench Screen -benchtime 1x -tags $(SCREEN_TAGS) ./ui/cmd/kiosk-ui | tee build/bench-ui.txt
+	go test -run '^$$' -bench PreviewDecode ./kiosk | tee -a build/bench-ui.txt
+	@build/house bench docs/performance.md <build/bench-ui.txt
 
 .PHONY: bench
 bench: build house ## all benchmarks, then one table: goal, measured, met or missed by how much

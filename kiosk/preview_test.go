@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"image"
+	"image/jpeg"
 	"testing"
 
 	"loket/kiosk/api"
@@ -38,4 +39,24 @@ func TestAPreviewIsOverwrittenWhenTheNextOneComes(t *testing.T) {
 	if !bytes.Equal(last, make([]byte, len(last))) {
 		t.Error("after the capture the last frame is still there")
 	}
+}
+
+// What a live view costs the daemon: one decoding a frame, however many look.
+func BenchmarkPreviewDecode(b *testing.B) {
+	var frame bytes.Buffer
+	img := image.NewYCbCr(image.Rect(0, 0, 1280, 720), image.YCbCrSubsampleRatio422)
+	for i := range img.Y {
+		img.Y[i] = byte(i/1280/3 + i%97)
+	}
+	if err := jpeg.Encode(&frame, img, &jpeg.Options{Quality: 85}); err != nil {
+		b.Fatal(err)
+	}
+	p := newPreviews()
+	p.watch(1)
+	for b.Loop() {
+		if err := p.face(frame.Bytes()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N), "ms/frame")
 }

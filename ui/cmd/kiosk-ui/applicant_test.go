@@ -67,7 +67,7 @@ func arrived(t *testing.T) *applicant {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	c, err := stage.New(stage.Options{Dir: filepath.Join(t.TempDir(), "centre"), Bin: bin, Policy: "nl-residence-permit", Reaction: 100 * time.Millisecond})
 	if err != nil {

@@ -106,6 +106,19 @@ type painter struct {
 }
 
 func (p *painter) paint(file string, x uitest.Sample, v drawing) error {
+	whole, err := p.draw(x, v)
+	if err != nil {
+		return fmt.Errorf("drawing %s: %w", file, err)
+	}
+	for _, f := range p.screen.Faults() {
+		p.remarks++
+		fmt.Fprintf(os.Stderr, "%s: %s\n", filepath.Base(file), f)
+	}
+	return write(file, whole)
+}
+
+// draw draws a screen with what its device would show.
+func (p *painter) draw(x uitest.Sample, v drawing) (*image.RGBA, error) {
 	size := p.window.Size()
 	p.screen.Local = x.Local
 	p.screen.Local.Choice = ui.Choice{Language: v.Language, Size: v.Size - 1, High: v.Contrast == string(ui.ContrastHigh)}
@@ -114,16 +127,12 @@ func (p *painter) paint(file string, x uitest.Sample, v drawing) error {
 	p.screen.Update(gtx, x.Status)
 	slot := p.screen.Draw(gtx)
 	p.router.Frame(&p.ops)
-	for _, f := range p.screen.Faults() {
-		p.remarks++
-		fmt.Fprintf(os.Stderr, "%s: %s\n", filepath.Base(file), f)
-	}
 	if err := p.window.Frame(&p.ops); err != nil {
-		return fmt.Errorf("drawing %s: %w", file, err)
+		return nil, err
 	}
 	over := image.NewRGBA(image.Rectangle{Max: size})
 	if err := p.window.Screenshot(over); err != nil {
-		return fmt.Errorf("drawing %s: %w", file, err)
+		return nil, err
 	}
 	whole := image.NewRGBA(over.Rect)
 	draw.Draw(whole, whole.Rect, image.NewUniform(color.Black), image.Point{}, draw.Src)
@@ -132,7 +141,7 @@ func (p *painter) paint(file string, x uitest.Sample, v drawing) error {
 		xdraw.BiLinear.Scale(whole, slot.Rect, view, cover(view.Bounds(), slot.Rect), draw.Src, nil)
 	}
 	draw.Draw(whole, whole.Rect, over, image.Point{}, draw.Over)
-	return write(file, whole)
+	return whole, nil
 }
 
 // cover is the part in the middle of a view that fills a place of another shape.

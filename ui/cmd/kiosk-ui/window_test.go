@@ -68,6 +68,10 @@ func (b *backend) Frames(ctx context.Context, fn func(api.Frame) error) error {
 			return ctx.Err()
 		case <-tick.C:
 			frame.Sequence++
+			luma := frame.I420[:1280*720] // each frame has another grey
+			for i := range luma {
+				luma[i] = byte(60 + 40*(frame.Sequence%4))
+			}
 			if err := fn(frame); err != nil {
 				return err
 			}
@@ -76,7 +80,7 @@ func (b *backend) Frames(ctx context.Context, fn func(api.Frame) error) error {
 }
 
 // display starts an X server of its own and gives its name.
-func display(t *testing.T) string {
+func display(t testing.TB, more ...string) string {
 	t.Helper()
 	for _, tool := range []string{"Xvfb", "xdotool"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -87,7 +91,7 @@ func display(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("Xvfb", "-displayfd", "3", "-screen", "0", "1280x800x24", "-nolisten", "tcp")
+	cmd := exec.Command("Xvfb", append([]string{"-displayfd", "3", "-screen", "0", "1280x800x24", "-nolisten", "tcp"}, more...)...)
 	cmd.ExtraFiles = []*os.File{w}
 	run(t, cmd)
 	_ = w.Close()
@@ -99,7 +103,7 @@ func display(t *testing.T) string {
 }
 
 // run starts a program and ends it with the test.
-func run(t *testing.T, cmd *exec.Cmd) {
+func run(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -112,6 +116,23 @@ func run(t *testing.T, cmd *exec.Cmd) {
 
 // scripted starts a daemon and the screen in front of it.
 func scripted(t *testing.T) (*backend, func(args ...any)) {
+	t.Helper()
+	where := display(t)
+	b, _ := before(t, where)
+	return b, func(args ...any) {
+		x := exec.Command("xdotool")
+		for _, a := range args {
+			x.Args = append(x.Args, fmt.Sprint(a))
+		}
+		x.Env, x.Stderr = append(os.Environ(), "DISPLAY="+where), io.Discard
+		if err := x.Run(); err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("xdotool %v: %v", args, err)
+		}
+	}
+}
+
+// before starts a screen on a display before a daemon that a test drives.
+func before(t testing.TB, where string) (*backend, *exec.Cmd) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "loket-")
 	if err != nil {
@@ -135,21 +156,11 @@ func scripted(t *testing.T) (*backend, func(args ...any)) {
 		cancel()
 		<-done
 	})
-	where := display(t)
 	cmd := exec.Command(os.Args[0], "--socket", socket, "--windowed", "--player", "")
 	cmd.Env = append(os.Environ(), "DISPLAY="+where, "LOKET_TEST_KIOSK_UI=1")
 	cmd.Stderr = t.Output()
 	run(t, cmd)
-	return b, func(args ...any) {
-		x := exec.Command("xdotool")
-		for _, a := range args {
-			x.Args = append(x.Args, fmt.Sprint(a))
-		}
-		x.Env, x.Stderr = append(os.Environ(), "DISPLAY="+where), io.Discard
-		if err := x.Run(); err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("xdotool %v: %v", args, err)
-		}
-	}
+	return b, cmd
 }
 
 // until does something again and again until the screen sends a command.
@@ -167,7 +178,7 @@ func until(t *testing.T, b *backend, try func()) api.Command {
 	return api.Command{}
 }
 
-func sample(t *testing.T, name string) *api.Status {
+func sample(t testing.TB, name string) *api.Status {
 	t.Helper()
 	list, err := uitest.Samples()
 	if err != nil {
