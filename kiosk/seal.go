@@ -26,6 +26,12 @@ func (d *Daemon) seal(s session.Session, t station.Ticket, devices map[string]re
 		if err != nil {
 			return err
 		}
+		files, err := record.Files(r.Manifest, samples, s.Plan.Files)
+		if err != nil {
+			return err
+		}
+		defer record.WipeParts(files)
+		r.Parts = append(r.Parts, files...)
 		id, err = d.outbox.Put(
 			func(w io.Writer) error { return d.sealer.Seal(w, r) },
 			func(id record.ID, size int64) (_ record.SignedDocket, err error) {

@@ -49,6 +49,7 @@ type Plan struct {
 	Exceptions   Exceptions       `json:"exceptions"`
 	Temporary    Temporary        `json:"temporary"`
 	TimeLimits   TimeLimits       `json:"time_limits"`
+	Files        []string         `json:"files,omitempty"` // for other systems, as the policy names them
 }
 
 // Ref names the policy that a plan follows.
@@ -159,7 +160,7 @@ func Make(p Policy, s Subject, today time.Time) (Plan, error) {
 	m.plan = Plan{
 		Schema: Schema, Policy: p.Ref(), Day: day.Format(time.DateOnly), Supervised: p.Supervised,
 		Steps: []Step{}, Ledger: biometric.NewLedger(), Reasons: []Reason{},
-		Review: p.Review, Verification: p.Verification, Exceptions: p.Exceptions, Temporary: p.Temporary, TimeLimits: p.TimeLimits,
+		Review: p.Review, Verification: p.Verification, Exceptions: p.Exceptions, Temporary: p.Temporary, TimeLimits: p.TimeLimits, Files: p.Files,
 	}
 	if err := m.make(); err != nil {
 		return Plan{}, fmt.Errorf("making a plan: %w", err)

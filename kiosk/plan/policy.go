@@ -36,6 +36,7 @@ type Policy struct {
 	Face          *FacePolicy          `json:"face"`
 	Finger        *FingerPolicy        `json:"finger"`
 	Signature     *SignaturePolicy     `json:"signature"`
+	Files         []string             `json:"files"` // for other systems, beside the samples: "ansi-nist", "iso-19794", "iso-39794"
 
 	digest string
 }

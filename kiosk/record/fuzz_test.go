@@ -27,7 +27,7 @@ func FuzzTar(f *testing.F) {
 	w.end()
 	f.Add(b.Bytes())
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := read(bytes.NewReader(data), func(_, _ []byte) error { return nil })
+		r, err := ReadTar(bytes.NewReader(data))
 		if err != nil {
 			return
 		}

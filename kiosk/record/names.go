@@ -28,7 +28,11 @@ func kinds() []kind {
 		{"fingers/NN.wsq", "image/x-wsq", biometric.Finger},
 		{"fingers/NN.png", "image/png", biometric.Finger},
 		{"signature.png", "image/png", biometric.Signature},
-		{"record.an2", "application/octet-stream", ""},
+		{"record.an2", filesMediaType, ""},
+		{"face.iso19794", filesMediaType, ""},
+		{"fingers.iso19794", filesMediaType, ""},
+		{"face.iso39794", filesMediaType, ""},
+		{"fingers.iso39794", filesMediaType, ""},
 	}
 }
 

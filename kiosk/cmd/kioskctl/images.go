@@ -75,7 +75,7 @@ func readBounded(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(data)) > most {
-		return nil, fmt.Errorf("it is larger than %d MiB (hint: cut the image to the finger)", most>>20)
+		return nil, fmt.Errorf("it is larger than %d MiB", most>>20)
 	}
 	return data, nil
 }

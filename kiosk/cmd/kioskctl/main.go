@@ -41,6 +41,9 @@ type cli struct {
 	} `cmd:"" name:"usb" help:"Look at USB traffic."`
 	Outbox outboxCmd `cmd:"" help:"Show the sealed records that wait for their receipt."`
 	Trace  traceCmd  `cmd:"" help:"Show the chain from ticket to receipt, from any id in it."`
+	Record struct {
+		Show recordShowCmd `cmd:"" help:"Show what a file of a record holds: sizes and digests instead of images. Exits 1 where it breaks its format's rules."`
+	} `cmd:"" help:"Look into files of records. No daemon is needed."`
 	Finger struct {
 		Info     infoCmd     `cmd:"" help:"Show the format, size and scale of a finger image."`
 		Minutiae minutiaeCmd `cmd:"" help:"Count and list the minutiae of a finger."`

@@ -132,11 +132,21 @@ func Name(kind, number int) string {
 			return r.name
 		}
 	}
-	last := map[int]int{3: 9, 4: 9, 5: 9, 6: 9, 7: 3, 8: 8}[kind]
-	if number == imageField && kind >= 10 || number == last && last > 0 {
+	if number == ImageField(kind) {
 		return "DATA"
 	}
 	return ""
+}
+
+// ImageField is the number of the field that [Record]'s Image stands for; 0 for types without images.
+func ImageField(kind int) int {
+	switch {
+	case kind >= 10:
+		return imageField
+	case kind >= 3 && kind <= 6:
+		return 9
+	}
+	return map[int]int{7: 3, 8: 8}[kind]
 }
 
 // Error is a rule that a file breaks. It never holds what a text field says.

@@ -416,7 +416,6 @@ func TestNothingIsWrittenThatTheReaderRefuses(t *testing.T) {
 	for name, change := range map[string]func(*ansinist.Transaction){
 		"no originator":          func(x *ansinist.Transaction) { x.Originator = "" },
 		"separators in a number": func(x *ansinist.Transaction) { x.Control = "a\x1cb" },
-		"a print without scale":  func(x *ansinist.Transaction) { x.Fingers[0].PPI = 0 },
 		"a print in colour":      func(x *ansinist.Transaction) { x.Fingers[0].Image = portrait(24, 32) },
 		"no image":               func(x *ansinist.Transaction) { x.Face.Image = []byte("none") },
 		"a finger of nobody":     func(x *ansinist.Transaction) { x.Fingers[0].Position = 77 },

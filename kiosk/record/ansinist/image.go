@@ -32,18 +32,18 @@ func (p *parser) wholeImage(c scope) error {
 		space, _ := c.record.Field(12)
 		depth = map[string]int{"GRAY": 8, "RGB": 24, "SRGB": 24}[string(space.Value)] // of others the size is not known
 	}
-	return p.compare(c.record, string(name.Value), 11, depth, imageField)
+	return p.compare(c.record, string(name.Value), 11, depth)
 }
 
 // wholeBinary compares a fixed header with its image.
 func (p *parser) wholeBinary(r Record) error {
 	name, _ := r.Field(8)
-	return p.compare(r, string(name.Value), 8, 8, 9)
+	return p.compare(r, string(name.Value), 8, 8)
 }
 
 // compare finds an image that is not what the fields say: its coding, its size in pixels, its size in bytes where it is not
 // compressed.
-func (p *parser) compare(r Record, name string, nameField, depth, imageField int) error {
+func (p *parser) compare(r Record, name string, nameField, depth int) error {
 	coding, known := codings(name)
 	width, _ := r.Int(6)
 	height, _ := r.Int(7)
@@ -52,7 +52,7 @@ func (p *parser) compare(r Record, name string, nameField, depth, imageField int
 	}
 	if coding == "" {
 		if want := width * height * ((depth + 7) / 8); depth > 0 && want != len(r.Image) {
-			return p.fail(imageField, "an image that is not compressed must have as many bytes as its size and depth say, %d, and has %d", want, len(r.Image))
+			return p.fail(ImageField(r.Type), "an image that is not compressed must have as many bytes as its size and depth say, %d, and has %d", want, len(r.Image))
 		}
 		return nil
 	}

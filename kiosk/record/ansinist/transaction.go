@@ -56,7 +56,7 @@ type Finger struct {
 	Source     string
 	Captured   time.Time
 	Image      []byte // WSQ, PNG, JPEG or JPEG 2000; nil where Missing says why
-	PPI        int    // pixels an inch
+	PPI        int    // pixels an inch; 0: not known
 	Missing    []Missing
 	Comment    string // COM, 14.020
 	Segments   []Segment
@@ -158,6 +158,26 @@ func (t Transaction) second() Record {
 	return Record{Type: 2, Fields: append(f, t.Texts...)}
 }
 
+// Items makes a field of subfields and their items. What would be taken for a separator becomes a space, an item without text
+// beside others "none".
+func Items(number int, subfields ...[]string) Field {
+	var f fields
+	for _, items := range subfields {
+		for i := range items {
+			if items[i] = clean(items[i], maxText); items[i] == "" && len(items) > 1 {
+				items[i] = "none"
+			}
+		}
+	}
+	f.subfields(number, subfields)
+	if len(f) == 0 {
+		return Field{Number: number}
+	}
+	return f[0]
+}
+
+const maxText = 1000 // characters of one item of text
+
 // clean keeps separators and control characters out of a value and bounds its length in characters.
 func clean(s string, limit int) string {
 	r := []rune(strings.Map(func(r rune) rune {
@@ -184,7 +204,7 @@ func (s Score) items() []string {
 // image writes size, scale and compression.
 func (f *fields) image(h picture.Head, ppi int, last string) {
 	scale, unit := fmt.Sprint(ppi), "1"
-	if ppi == 0 { // no scale: the ratio of a pixel's sides
+	if ppi == 0 { // not known: the ratio of a pixel's sides
 		scale, unit = "1", "0"
 	}
 	f.number(6, h.Width)
@@ -240,8 +260,8 @@ func (x Finger) record(idc int) (Record, error) {
 		if err != nil {
 			return Record{}, fmt.Errorf("writing a Type-14 record: %w", err)
 		}
-		if x.PPI == 0 || head.Components != 1 {
-			return Record{}, errors.New("writing a Type-14 record: a print needs its scale, and one grey component")
+		if head.Components != 1 {
+			return Record{}, errors.New("writing a Type-14 record: a print has one component, grey")
 		}
 		r.Image = x.Image
 		f.image(head, x.PPI, fmt.Sprint(head.Depth))

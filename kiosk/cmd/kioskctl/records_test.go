@@ -1,0 +1,109 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const root = "../../../"
+
+func TestTheDocumentsShowWhatRecordShowPrints(t *testing.T) {
+	blocks := 0
+	for _, doc := range []string{"docs/ansinist.md", "docs/iso.md"} {
+		text, err := os.ReadFile(root + doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rest := range strings.Split(string(text), "```text\n$ kioskctl record show ")[1:] {
+			block, _, _ := strings.Cut(rest, "```")
+			file, want, _ := strings.Cut(block, "\n")
+			code, out, notes := ctl("record", "show", root+file)
+			if code != 0 || out != want {
+				t.Errorf("%s shows of %s otherwise than kioskctl does (%d, %s):\n%s", doc, file, code, notes, out)
+			}
+			blocks++
+		}
+	}
+	if blocks != 5 {
+		t.Errorf("%d examples were found", blocks)
+	}
+}
+
+func TestRecordShowPrintsJSON(t *testing.T) {
+	code, out, notes := ctl("--json", "record", "show", root+"kiosk/record/testdata/files/record.an2")
+	var s shown
+	if err := json.Unmarshal([]byte(out), &s); code != 0 || err != nil || len(s.Records) != 10 || s.Bytes == 0 {
+		t.Fatalf("%d, %s, %v", code, notes, err)
+	}
+	if got := s.Records[1].Fields[2]; got != (row{"2.003", "REF", "V0000000001"}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestRecordShowReadsManifestDocketReceiptAndTar(t *testing.T) {
+	vectors := root + "kiosk/record/testdata/vectors/"
+	for file, want := range map[string]string{"docket.json": "loket/docket/1", "receipt.json": "custody", "record.tar": "fingers/02.png"} {
+		if code, out, notes := ctl("record", "show", vectors+file); code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%s: %d, %s\n%s", file, code, notes, out)
+		}
+	}
+	if code, _, notes := ctl("record", "show", vectors+"record.age"); code != 1 || !strings.Contains(notes, "it is sealed (hint: opener") {
+		t.Errorf("%d, %s", code, notes)
+	}
+}
+
+func TestRecordShowReadsFilesOfOtherMakers(t *testing.T) {
+	t.Attr("fixtures", "records")
+	dir := os.Getenv("LOKET_FIXTURES")
+	files, err := filepath.Glob(filepath.Join(dir, "records", "*.*"))
+	if dir == "" || err != nil || len(files) == 0 {
+		t.Skip("LOKET_FIXTURES names no folder with records/")
+	}
+	for _, file := range files {
+		if code, out, notes := ctl("record", "show", file); code != 0 || !strings.Contains(out, "sha256") {
+			t.Errorf("%s: %d, %s", file, code, notes)
+		}
+	}
+}
+
+func TestABadFileEndsInOneAndNamesTheRule(t *testing.T) {
+	good, err := os.ReadFile(root + "kiosk/record/testdata/files/record.an2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ data, want string }{
+		"a wrong width":    {strings.Replace(string(good), "14.006:20", "14.006:21", 1), "field 14.006 HLL: it must be the width of the image, 20 pixels, and is 21 (a rule of ANSI/NIST-ITL 1-2011 Update 2015)"},
+		"cut":              {string(good[:len(good)-1]), "record 10 (Type-8"},
+		"no record at all": {"GIF89a", "it is none of"},
+		"nothing":          {"", "it is none of"},
+		"another schema":   {`{"schema":"x/1"}`, `schema "x/1" is no manifest`},
+		"broken JSON":      {`{"schema":`, "it begins as JSON and is none"},
+		"an empty docket":  {`{"schema":"loket/docket/1"}`, "reading the docket"},
+		"a broken tar":     {"manifest.json\x00", "reading a record's tar"},
+		"a broken face":    {"FAC\x00020\x00", "ISO/IEC 19794-5:2005"},
+		"a broken finger":  {"FIR\x00010\x00", "ISO/IEC 19794-4:2005"},
+		"broken DER":       {"\x65\x80", "ISO/IEC 39794-5:2019"},
+		"broken DER of -4": {"\x64\x80", "ISO/IEC 39794-4:2019"},
+	} {
+		if code, out, notes := ctl("record", "show", written(t, "file", []byte(c.data))); code != 1 || out != "" || !strings.Contains(notes, c.want) {
+			t.Errorf("%s: %d, %s", name, code, notes)
+		}
+	}
+	if code, _, _ := ctl("record", "show", "/nowhere"); code != 1 {
+		t.Errorf("a file that is not there ends in %d", code)
+	}
+}
+
+func TestWhatAFileSaysReachesNoTerminalAsItIs(t *testing.T) {
+	good, err := os.ReadFile(root + "kiosk/record/testdata/files/record.an2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, out, notes := ctl("record", "show", written(t, "file", []byte(strings.Replace(string(good), "V0000000001", "V\x1b[31m00001", 1))))
+	if code != 0 || strings.Contains(out, "\x1b") {
+		t.Errorf("%d, %q", code, notes)
+	}
+}
