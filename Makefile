@@ -44,6 +44,9 @@ AGE := filippo.io/age/cmd/age filippo.io/age/cmd/age-keygen
 MAINS := $(sort $(dir $(wildcard ./kiosk/cmd/*/main.go ./queue/cmd/*/main.go))) ./firmware-sim
 BUILD := go build -trimpath $(STAMP)
 
+# What the virtual machine is made of.
+GUEST_PACKAGES := qemu-system-x86 seabios ipxe-qemu kmod cpio busybox-static
+
 # What tests call upon as foreign witnesses; each test that finds its witness missing skips and says so.
 WITNESSES := openssl strace usbip gphoto2 umockdev python3-opencv opencv-data
 
@@ -74,15 +77,29 @@ test-recordings: house ## the recorded devices through the kernel's bus, ten tim
 
 .PHONY: test-kernel
 test-kernel: go ## the kernel's bus on Debian's stock kernel with simulated and foreign devices, in a virtual machine (needs qemu, gcc)
-	@.ci/need qemu-system-x86 seabios ipxe-qemu kmod cpio busybox-static $(CC_PACKAGES)
+	@.ci/need $(GUEST_PACKAGES) $(CC_PACKAGES)
 	@mkdir -p build/guest
 	CGO_ENABLED=1 go test -c -o build/guest/libusb.test ./drivers/usb/libusb
 	.ci/guest build/guest/libusb.test -test.v -test.run Kernel
-	GUEST_QEMU='-device qemu-xhci -audiodev none,id=a -device usb-audio,audiodev=a' .ci/guest build/guest/libusb.test -test.v -test.run Foreign
+	@$(MAKE) --no-print-directory test-foreign
+
+# libfprint loads the library that computes its keys by name.
+.PHONY: test-foreign
+test-foreign: go ## a foreign device under our bus, and our simulated ones under libfprint, in a virtual machine (needs qemu, gcc)
+	@.ci/need $(GUEST_PACKAGES) $(CC_PACKAGES)
+	@LOKET_NEED=warn .ci/need pkg-config libfprint-2-dev libglib2.0-dev
+	@mkdir -p build/guest
+	CGO_ENABLED=1 go test -c -o build/guest/libusb.test ./drivers/usb/libusb
+	@rm -f build/guest/fprint-witness
+	-pkg-config --exists libfprint-2 && gcc -Wall -o build/guest/fprint-witness drivers/usb/libusb/testdata/fprint-witness.c \
+	  $$(pkg-config --cflags --libs libfprint-2)
+	GUEST_PROGRAMS=$$(ls build/guest/fprint-witness 2>/dev/null || true) \
+	  GUEST_LIBRARIES="$$(dpkg-query -L libnss3 2>/dev/null | grep -E '(softokn3|freebl3|freeblpriv3)\.(so|chk)$$' | tr '\n' ' ')" \
+	  GUEST_QEMU='-device qemu-xhci -audiodev none,id=a -device usb-audio,audiodev=a' .ci/guest build/guest/libusb.test -test.v -test.run Foreign
 
 .PHONY: bench-usb
 bench-usb: go ## USB/IP, and the bridge over the kernel in a virtual machine, each beside a bare copy (needs qemu, gcc)
-	@.ci/need qemu-system-x86 seabios ipxe-qemu kmod cpio busybox-static $(CC_PACKAGES)
+	@.ci/need $(GUEST_PACKAGES) $(CC_PACKAGES)
 	go test -run '^$$' -bench 'Bulk(In|Out)$$' $(BENCHFLAGS) ./drivers/usb/usbip
 	@mkdir -p build/guest
 	CGO_ENABLED=1 go test -c -o build/guest/libusb.test ./drivers/usb/libusb
