@@ -106,12 +106,21 @@ func (j *Journal) BeginSession(session, ticket string, attempt int, at time.Time
 		session, ticket, attempt, at.UnixMilli())
 }
 
-// TakeOver notes that a session which began elsewhere goes on here. One that was handed over from here before goes on again.
+// TakeOver notes that a session which began elsewhere goes on here. One that was here before goes on again, once the queue knows
+// how it ended then.
 func (j *Journal) TakeOver(session, ticket string, attempt int, at time.Time) error {
-	return j.exec("noting the take-over of session "+session,
-		`INSERT INTO sessions (id, ticket, attempt, began) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE
-		 SET began = excluded.began, ended = NULL, end_kind = '', target = '', reported = NULL WHERE end_kind IN ('handed-over', 'not-taken')`,
-		session, ticket, attempt, at.UnixMilli())
+	return j.tx("noting the take-over of session "+session, func(tx *sql.Tx) error {
+		res, err := tx.Exec(`INSERT INTO sessions (id, ticket, attempt, began) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE
+			SET began = excluded.began, ended = NULL, end_kind = '', target = '', reported = NULL WHERE reported IS NOT NULL AND record = ''`,
+			session, ticket, attempt, at.UnixMilli())
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); n == 1 || err != nil {
+			return err
+		}
+		return errors.New("it was here before, and the queue does not know yet how it ended (hint: try again in a moment)")
+	})
 }
 
 // NotTaken notes that a session that [Journal.TakeOver] noted never came here after all. The queue knows.

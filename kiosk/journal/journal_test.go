@@ -202,3 +202,30 @@ func TestAFileThatIsNoJournalIsNamed(t *testing.T) {
 		t.Errorf("opened %v, %v", j, err)
 	}
 }
+
+func TestASessionThatComesBackGoesOnOnceTheQueueKnowsHowItLeft(t *testing.T) {
+	j, at := open(t, filepath.Join(t.TempDir(), "journal.db")), recordtest.Created()
+	must(t, j.BeginSession("se_1", "tk_1", 1, at), j.Moving("se_1", "desk-01"))
+	if list, err := j.Unfinished(); err != nil || len(list) != 1 || list[0].Target != "desk-01" {
+		t.Fatalf("a session that is being moved: %+v, %v", list, err)
+	}
+	must(t, j.EndSession("se_1", journal.End{Kind: "handed-over"}, at))
+	if list, err := j.Unreported(); err != nil || len(list) != 1 || list[0].Target != "desk-01" {
+		t.Fatalf("to report: %+v, %v", list, err)
+	}
+	if err := j.TakeOver("se_1", "tk_1", 1, at); err == nil || !strings.Contains(err.Error(), "hint:") {
+		t.Errorf("taken over before the queue knew: %v", err)
+	}
+	must(t, j.MarkReported("se_1", at), j.TakeOver("se_1", "tk_1", 1, at))
+	if list, err := j.Unfinished(); err != nil || len(list) != 1 || list[0].Target != "" {
+		t.Errorf("in progress: %+v, %v", list, err)
+	}
+	must(t, j.NotTaken("se_1", at))
+	if list, err := j.Unreported(); err != nil || len(list) != 0 {
+		t.Errorf("what never came is reported: %+v, %v", list, err)
+	}
+	must(t, j.TakeOver("se_1", "tk_1", 1, at), j.EndSession("se_1", journal.End{Kind: "completed", Record: "r"}, at), j.MarkReported("se_1", at))
+	if err := j.TakeOver("se_1", "tk_1", 1, at); err == nil {
+		t.Error("a completed session goes on")
+	}
+}

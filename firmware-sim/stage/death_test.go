@@ -1,0 +1,206 @@
+package stage_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"loket/firmware-sim/stage"
+	"loket/kiosk/api"
+	"loket/kiosk/session"
+	"loket/queue/station"
+)
+
+// deaths are the places where a process may die in the middle of a hand-over, in their order.
+func deaths() map[string][]string {
+	return map[string][]string{
+		stage.Kioskd: {"move.key", "move.sealed", "move.journalled", "move.answered", "session.ended", "session.journalled", "report.answered"},
+		stage.Deskd:  {"take.fetched", "take.opened", "take.journalled", "take.accepted", "session.assistance"},
+		stage.Queued: {"handover.stored", "handover.accepting", "handover.accepted"},
+	}
+}
+
+// mortal builds the programs that die at a failpoint, beside the others.
+func mortal(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	build := exec.Command("go", "build", "-buildvcs=false", "-tags", "failpoints", "-o", dir, "loket/kiosk/cmd/kioskd", "loket/queue/cmd/queued")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building with failpoints: %v\n%s", err, out)
+	}
+	for _, name := range []string{"central", "firmware-sim"} {
+		if err := os.Symlink(filepath.Join(bin, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// Whoever dies in a hand-over, wherever, alone or with the other end: the session is at exactly one station or its ticket waits,
+// and in the end there is one record.
+func TestASessionSurvivesADeathAtEveryStepOfItsHandOver(t *testing.T) {
+	dir := mortal(t)
+	_, c := prepared(t, stage.Options{Policy: selfService, Desk: true})
+	c.Bin = dir
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
+	defer cancel()
+	if err := c.StartAll(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var tickets []string
+	for _, process := range []string{stage.Kioskd, stage.Deskd, stage.Queued} {
+		for _, point := range deaths()[process] {
+			for _, also := range []string{"", map[string]string{stage.Kioskd: stage.Deskd, stage.Deskd: stage.Kioskd}[process]} {
+				if process == stage.Queued && also != "" {
+					continue
+				}
+				name := process + " at " + point
+				if also != "" {
+					name += ", and " + also
+				}
+				if !t.Run(name, func(t *testing.T) {
+					ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+					defer cancel()
+					tickets = append(tickets, dies(ctx, t, c, process, point, also))
+				}) {
+					return
+				}
+			}
+		}
+	}
+	audit, err := c.Audit(ctx, tickets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if audit.Done != len(tickets) || len(audit.Broken) > 0 {
+		t.Errorf("%d of %d tickets are done; broken: %q", audit.Done, len(tickets), audit.Broken)
+	}
+	t.Logf("%d deaths, %d tickets done with exactly one intact record", len(tickets), audit.Done)
+}
+
+// dies has one process die at a point of a hand-over, and perhaps the other end with it, and takes the person through all the same.
+func dies(ctx context.Context, t *testing.T, c *stage.Centre, process, point, also string) string {
+	again(ctx, t, c, process, "LOKET_FAILPOINT="+point)
+	alive(ctx, t, c)
+	issued := reviewed(ctx, t, c)
+	if point == "session.assistance" || process != stage.Kioskd {
+		say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Help, By: session.Screen})
+	} else {
+		say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Approved, By: session.Screen})
+	}
+	id := sessionOf(ctx, t, c.Kiosk, issued)
+	e := staffSay(session.Moved)
+	e.Target = stage.DeskName
+	moved := make(chan error, 1)
+	go func() {
+		_, err := c.Kiosk.Do(ctx, api.Command{Event: &e, Session: id})
+		moved <- err
+	}()
+	select {
+	case <-c.Procs[process].Done():
+	case <-ctx.Done():
+		t.Fatalf("%s never came to %s", process, point)
+	}
+	if also != "" {
+		c.Procs[also].Kill()
+		again(ctx, t, c, also)
+	}
+	again(ctx, t, c, process)
+	select {
+	case <-moved:
+	case <-ctx.Done():
+		t.Fatal("the kiosk never knew where the session was")
+	}
+	alive(ctx, t, c)
+	where := at(ctx, t, c, issued, id)
+	t.Logf("the session is %s", where)
+	through(ctx, t, c, issued, where)
+	return issued.ID
+}
+
+// again starts a process anew.
+func again(ctx context.Context, t *testing.T, c *stage.Centre, process string, env ...string) {
+	t.Helper()
+	c.Procs[process].Kill()
+	c.Env = map[string][]string{process: env}
+	defer func() { c.Env = nil }()
+	if err := c.Start(process); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// alive waits until both stations know where everything is.
+func alive(ctx context.Context, t *testing.T, c *stage.Centre) {
+	t.Helper()
+	for _, client := range []*api.Client{c.Kiosk, c.Counter} {
+		waitAt(ctx, t, client, "a station that works", func(st api.Status) bool {
+			return st.QueueLink && st.Moving == "" && (st.Ready || st.Session != nil)
+		})
+	}
+}
+
+// at says where a session is, and fails where it is at two places or at none.
+func at(ctx context.Context, t *testing.T, c *stage.Centre, issued station.IssuedTicket, id string) string {
+	t.Helper()
+	for ctx.Err() == nil {
+		kiosk, desk := has(ctx, t, c.Kiosk, id), has(ctx, t, c.Counter, id)
+		trace, err := c.Trace(ctx, issued.ID)
+		if err != nil || trace.Queue == nil {
+			continue
+		}
+		ticket := trace.Queue.Ticket
+		switch {
+		case kiosk && desk:
+			t.Fatalf("the session is at both stations; the ticket is %s at %s", ticket.State, ticket.Station)
+		case kiosk && ticket.Station == stage.StationName && ticket.Session == id:
+			return stage.StationName
+		case desk && ticket.Station == stage.DeskName && ticket.Session == id:
+			return stage.DeskName
+		case !kiosk && !desk && ticket.State == "waiting" && ticket.Attempt == 2:
+			return "waiting"
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("nobody knows where the session is: %v", ctx.Err())
+	return ""
+}
+
+func has(ctx context.Context, t *testing.T, at *api.Client, id string) bool {
+	t.Helper()
+	st, err := at.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st.Session != nil && st.Session.ID == id
+}
+
+// through takes the person to a record from wherever they are.
+func through(ctx context.Context, t *testing.T, c *stage.Centre, issued station.IssuedTicket, where string) {
+	t.Helper()
+	ctx, stop := context.WithCancel(ctx)
+	gone := make(chan struct{}, 2)
+	for _, a := range []*stage.Attendant{{Kiosk: c.Kiosk, Pseudonym: "attendant-1", Desk: stage.DeskName}, {Kiosk: c.Counter, Pseudonym: "attendant-2"}} {
+		go func() {
+			_ = a.Run(ctx)
+			gone <- struct{}{}
+		}()
+	}
+	defer func() {
+		stop()
+		<-gone
+		<-gone
+	}()
+	if where == "waiting" {
+		if _, err := c.Kiosk.Do(ctx, api.Command{Start: &api.Start{Code: string(issued.Code)}}); err != nil {
+			t.Fatal(fmt.Errorf("starting the second attempt: %w", err))
+		}
+	}
+	waitAt(ctx, t, c.Counter, "the delivery at the desk", func(st api.Status) bool {
+		return st.Session == nil && st.LastEnd != nil && st.LastEnd.Ticket == issued.ID && st.LastEnd.Record != "" && st.Outbox.Pending == 0
+	})
+	settled(ctx, t, c, issued)
+}
