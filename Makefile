@@ -129,7 +129,7 @@ console: ## the staff console for queued, where Node 18 and npm are or can be in
 	@.ci/console
 
 .PHONY: test-console
-test-console: house console ## staff at Chromium against scripted stations; axe-core looks; pictures into run/console/
+test-console: house console ## staff at Chromium, a kiosk and a desk, from help to receipt; axe-core looks; pictures into run/console/
 	@command -v chromium >/dev/null || LOKET_NEED=warn .ci/need chromium
 	@LOKET_CONSOLE=1 build/house test -vet=off -count=1 -timeout 5m $(TESTFLAGS) ./ui/console
 

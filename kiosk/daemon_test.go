@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -275,5 +276,23 @@ func TestAPreviewThatIsTooLargeIsNotDecoded(t *testing.T) {
 	claims := []byte("\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01\xff\xda\x00\x0c")
 	if err := p.face(claims); err == nil || !strings.Contains(err.Error(), "65535 x 65535") {
 		t.Errorf("a preview of 65535 x 65535 gives %v", err)
+	}
+}
+
+func TestADeskAsksForOneFingerOfEachHandThatAnotherStationCaptured(t *testing.T) {
+	fingers := func(all ...biometric.FingerPosition) []biometric.FingerPosition { return all }
+	for name, c := range map[string]struct{ captured, brought, want []biometric.FingerPosition }{
+		"one of each hand":           {fingers(2, 7), fingers(2, 7), fingers(2, 7)},
+		"all ten":                    {biometric.Fingers(), biometric.Fingers(), fingers(1, 6)},
+		"one hand":                   {fingers(2, 3), fingers(2, 3), fingers(2, 3)},
+		"the only one, twice":        {fingers(7), fingers(7), fingers(7, 7)},
+		"not what was captured here": {fingers(7, 1), fingers(7), fingers(7, 7)},
+		"nothing":                    {fingers(1), nil, nil},
+	} {
+		s := session.Session{Verify: []string{"fingers"}, Outcomes: []biometric.Outcome{{Step: "face", Modality: biometric.Face},
+			{Step: "fingers", Modality: biometric.Finger, Captured: c.captured}}}
+		if got := probeFingers(s, c.brought); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

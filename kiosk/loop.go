@@ -29,6 +29,7 @@ type running struct {
 	pending  *session.Event               // said during a capture, applied when the capture has ended
 	moving   string                       // the station that it is being handed over to; nothing else happens meanwhile
 	verified *api.Verification            // how far the comparison at this desk is
+	brought  []biometric.FingerPosition   // that another station captured
 }
 
 func (r *running) stopTimer() {

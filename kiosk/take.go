@@ -130,6 +130,9 @@ func (d *Daemon) resumeHere(s session.Session, t station.Ticket, b *handover.Bun
 		d.cur.devices[info.Identity] = info
 	}
 	for _, sample := range b.Samples {
+		if sample.Modality == biometric.Finger {
+			d.cur.brought = append(d.cur.brought, sample.Position)
+		}
 		d.vault.add(sample.Step, []biometric.Sample{sample.Sample})
 	}
 	b.Samples = nil

@@ -37,7 +37,7 @@ func (d *Daemon) verify(ctx context.Context, s session.Session) {
 	if d.turn(ctx) {
 		defer func() { <-d.capturing }()
 	}
-	wanted := probeFingers(s)
+	wanted := probeFingers(s, d.brought(s.ID))
 	if d.Comparer == nil || len(wanted) == 0 {
 		d.verifying(s, api.Verification{State: api.VerifyByEye})
 		return
@@ -83,13 +83,28 @@ func (d *Daemon) notVerified(s session.Session, err error) {
 	}
 }
 
-// probeFingers chooses the fingers of the short captures among those that must be verified: one of each hand where there are,
-// the only one twice.
-func probeFingers(s session.Session) []biometric.FingerPosition {
+// brought gives the fingers that a session came here with.
+func (d *Daemon) brought(id string) []biometric.FingerPosition {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cur == nil || d.cur.session.ID != id {
+		return nil
+	}
+	return d.cur.brought
+}
+
+// probeFingers chooses the fingers of the short captures among those that another station captured and that must be verified: one
+// of each hand where there are, the only one twice.
+func probeFingers(s session.Session, brought []biometric.FingerPosition) []biometric.FingerPosition {
 	var held []biometric.FingerPosition
 	for _, o := range s.Outcomes {
-		if o.Modality == biometric.Finger && slices.Contains(s.Verify, o.Step) {
-			held = append(held, o.Captured...)
+		if o.Modality != biometric.Finger || !slices.Contains(s.Verify, o.Step) {
+			continue
+		}
+		for _, f := range o.Captured {
+			if slices.Contains(brought, f) {
+				held = append(held, f)
+			}
 		}
 	}
 	if len(held) == 0 {

@@ -30,6 +30,7 @@ type Options struct {
 	Sim      []string            // further arguments of firmware-sim
 	Env      map[string][]string // further environment of a program, by its name
 	Station  map[string]any      // further keys of kioskd's configuration
+	Queue    map[string]any      // further keys of queued's configuration
 	Wrap     map[string][]string // a command that runs a program, by its name: strace and its arguments
 	SimPort  int                 // USB/IP; any free port where zero
 	BusPort  int                 // where the kiosk finds the devices, for something between the two; their own port where zero

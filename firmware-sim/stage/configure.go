@@ -29,6 +29,7 @@ func (c *Centre) configure() error {
 	queued := pem("queue")
 	queued["listen"], queued["database"] = fmt.Sprintf("127.0.0.1:%d", c.Ports.Queue), c.path("queue", "queue.db")
 	queued["browsers"] = fmt.Sprintf("127.0.0.1:%d", c.Ports.Browsers)
+	maps.Copy(queued, c.Queue)
 	central := pem("central")
 	for k, v := range map[string]any{
 		"listen": fmt.Sprintf("127.0.0.1:%d", c.Ports.Central), "store": c.path("central"),
@@ -90,6 +91,9 @@ func withoutScenario(args []string) []string {
 	}
 	return slices.Delete(slices.Clone(args), i, min(i+2, len(args)))
 }
+
+// Stations is the address of the queue's listener for stations.
+func (c *Centre) Stations() string { return c.url(c.Ports.Queue) }
 
 // Socket is the kiosk's UNIX socket.
 func (c *Centre) Socket() string { return c.socket }

@@ -24,15 +24,16 @@ const (
 // Ticket puts an appointment of one person who owes a photograph and fingerprints, as a partner's system would, and returns
 // the ticket.
 func (c *Centre) Ticket(ctx context.Context, reference string) (station.IssuedTicket, error) {
+	return c.Book(ctx, reference, ApplicantName, queue.ResidencePermit().ID, time.Time{}, biometric.Face, biometric.Finger)
+}
+
+// Book does the same for a person, a service, a time and whatever is asked for. The zero time is a walk-in.
+func (c *Centre) Book(ctx context.Context, reference, name, service string, at time.Time, asked ...biometric.Modality) (station.IssuedTicket, error) {
 	partner := station.Client{BaseURL: c.url(c.Ports.Queue), HTTP: c.Partner}
-	visit, err := partner.PutAppointment(ctx, reference, station.Appointment{
+	visit, err := partner.PutAppointment(ctx, reference, station.Appointment{At: at,
 		Persons: []station.AppointmentPerson{{
-			Reference: reference, Name: ApplicantName, BirthDate: ApplicantBorn,
-			Services: []station.AppointmentService{{
-				Service: queue.ResidencePermit().ID,
-				Asked:   station.Asked{biometric.Face, biometric.Finger},
-				OnFile:  station.OnFileList{},
-			}},
+			Reference: reference, Name: name, BirthDate: ApplicantBorn,
+			Services: []station.AppointmentService{{Service: service, Asked: asked, OnFile: station.OnFileList{}}},
 		}},
 	})
 	if err != nil {

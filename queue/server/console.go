@@ -269,7 +269,8 @@ func (c *Console) session(w http.ResponseWriter, _ *http.Request, who store.Logi
 
 func (c *Console) describe(who store.Login) consoleSession {
 	s := consoleSession{Account: who.Account.ID, Login: who.Account.Login, Roles: who.Account.Roles, Idle: who.Idle, Ends: who.Ends,
-		Centre: c.Identity.Centre, Demo: c.Identity.Demo, Services: []consoleService{}, Locking: who.Account.MayAnywhere(queue.Locking)}
+		Centre: c.Identity.Centre, Demo: c.Identity.Demo, Services: []consoleService{}, Locking: who.Account.MayAnywhere(queue.Locking),
+		Assisting: who.Account.MayAnywhere(queue.Assisting)}
 	for _, sv := range c.Store.Services() {
 		if who.Account.May(queue.SeeTicket, sv.Organisation) {
 			s.Services = append(s.Services, consoleService{ID: sv.ID, Name: sv.Name, Organisation: sv.Organisation})

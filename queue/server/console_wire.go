@@ -15,15 +15,17 @@ import (
 // or a code.
 
 type consoleSession struct {
-	Account  string             `json:"account"`
-	Login    string             `json:"login"`
-	Roles    []queue.Membership `json:"roles"`
-	Idle     time.Time          `json:"idle"`
-	Ends     time.Time          `json:"ends"`
-	Centre   string             `json:"centre"`
-	Demo     bool               `json:"demo"`
-	Locking  bool               `json:"locking"`
-	Services []consoleService   `json:"services"`
+	Account string             `json:"account"`
+	Login   string             `json:"login"`
+	Roles   []queue.Membership `json:"roles"`
+	Idle    time.Time          `json:"idle"`
+	Ends    time.Time          `json:"ends"`
+	Centre  string             `json:"centre"`
+	Demo    bool               `json:"demo"`
+	Locking bool               `json:"locking"`
+	// Assisting: may help with sessions, and so decide at a station with a one-time code.
+	Assisting bool             `json:"assisting"`
+	Services  []consoleService `json:"services"`
 }
 
 type consoleService struct {

@@ -2,12 +2,8 @@ package console_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,18 +13,17 @@ import (
 	"time"
 
 	"loket/firmware-sim/stage"
+	"loket/kiosk/api"
 	"loket/kiosk/biometric"
 	"loket/kiosk/identity"
+	"loket/kiosk/session"
 	"loket/queue"
-	"loket/queue/server"
 	"loket/queue/station"
-	"loket/queue/store"
 	"loket/ui/console"
 )
 
-const password = "four words that differ"
-
-// TestStaffWorkWithTheConsole runs test/console.mjs, which is staff at Chromium, against a queue with scripted stations.
+// TestStaffWorkWithTheConsole runs test/console.mjs, which is staff at Chromium, against the programs that ship: a self-service
+// kiosk and a desk with simulated devices, and two kiosks that only take calls.
 func TestStaffWorkWithTheConsole(t *testing.T) {
 	if os.Getenv("LOKET_CONSOLE") == "" {
 		t.Skip("no browser is asked for (hint: make test-console)")
@@ -48,16 +43,20 @@ func TestStaffWorkWithTheConsole(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newCentre(t)
-	for _, name := range []string{"kiosk-01", "kiosk-02"} {
-		c.station(name, identity.RoleKiosk)
-	}
-	c.station("desk-01", identity.RoleDesk)
 	for i, name := range []string{"Ada Lovelace", "Amina Yusuf", "Bao Nguyen", "Carla de Vries", "Dmitri Ivanov", "Eun-ji Kim"} {
-		c.appointment(i, name, "residence-permit")
+		c.appointment(i, name, queue.ResidencePermit().ID)
 	}
 	c.appointment(20, "Fatou Diop", "registration")
 	cmd := exec.CommandContext(t.Context(), "node", "test/console.mjs")
-	cmd.Env = append(os.Environ(), "CONSOLE="+c.browsers, "PASSWORD="+password, "SHOTS="+shots, "CHROMIUM="+chromium, "PROFILE="+t.TempDir())
+	cmd.Env = append(os.Environ(), "CONSOLE="+c.Console(), "SHOTS="+shots, "CHROMIUM="+chromium, "PROFILE="+t.TempDir(), "DESK_HAND="+c.DeskControl())
+	for login, role := range map[string]string{"officer": "immigration-officer@immigration-service", "clerk": "municipal-clerk@municipality",
+		"attendant": "attendant", "attendant2": "attendant"} {
+		password, err := c.Account(t.Context(), login, role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Env = append(cmd.Env, "PASSWORD_"+login+"="+password)
+	}
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
@@ -65,249 +64,124 @@ func TestStaffWorkWithTheConsole(t *testing.T) {
 	}
 }
 
-// centre is a queue with its listeners, and the stations that follow a script.
+// centre is a whole centre with an applicant.
 type centre struct {
-	t        *testing.T
-	pki      *stage.PKI
-	stations string // URL
-	browsers string // URL
-	ctx      context.Context
-	work     sync.WaitGroup
-
-	mu     sync.Mutex
-	byName map[string]*actor
+	*stage.Centre
+	t    *testing.T
+	ctx  context.Context
+	work sync.WaitGroup
 }
 
 func newCentre(t *testing.T) *centre {
 	t.Helper()
-	dir := t.TempDir()
-	pki, err := stage.NewPKI(filepath.Join(dir, "keys"), "Expatcentrum", true)
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", bin, "loket/kiosk/cmd/kioskd", "loket/kiosk/cmd/central", "loket/queue/cmd/queued", "loket/firmware-sim")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the programs: %v\n%s", err, out)
+	}
+	permit := queue.ResidencePermit()
+	staged, err := stage.New(stage.Options{Dir: filepath.Join(t.TempDir(), "centre"), Bin: bin, Policy: "nl-residence-permit-self-service", Desk: true,
+		Reaction: 300 * time.Millisecond, Queue: map[string]any{"call_early": "1h", "services": []map[string]string{
+			{"id": permit.ID, "name": permit.Name, "prefix": permit.Prefix, "organisation": permit.Organisation},
+			{"id": "registration", "name": "Registration with the municipality", "prefix": "B", "organisation": "municipality"}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	c := &centre{t: t, pki: pki, ctx: ctx, byName: map[string]*actor{}}
-	feed := &server.Feed{}
-	municipal := queue.Service{ID: "registration", Name: "Registration with the municipality", Prefix: "B", Organisation: "municipality"}
-	st, err := store.Open(ctx, filepath.Join(dir, "queue.db"), store.Options{Watch: feed.Event, Early: time.Hour,
-		Services: []queue.Service{queue.ResidencePermit(), municipal}, Cost: store.Cost{Time: 1, Memory: 8 << 10, Lanes: 1}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for login, roles := range map[string]string{"officer": "immigration-officer@immigration-service", "clerk": "municipal-clerk@municipality",
-		"attendant": "attendant", "attendant2": "attendant"} {
-		m, err := queue.ParseMembership(roles)
-		if err == nil {
-			_, err = st.AddAccount(ctx, queue.Account{Login: login, Roles: []queue.Membership{m}}, password)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	id := c.identity("queue", identity.RoleQueue)
-	forStations, browsers := listen(t), listen(t)
-	c.stations, c.browsers = "https://"+forStations.Addr().String(), "https://"+browsers.Addr().String()
-	srv := &server.Server{Store: st, Feed: feed, Identity: id, Version: "test", Log: slog.New(slog.DiscardHandler),
-		Console: &server.Console{Listener: browsers, Certificate: id.Certificate}}
-	srv.Collectors()
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Run(ctx, forStations) }()
+	c := &centre{Centre: staged, t: t, ctx: ctx}
 	t.Cleanup(func() {
 		stop()
 		c.work.Wait()
-		if err := errors.Join(<-ended, st.Close()); err != nil {
-			t.Error(err)
-		}
+		staged.KillAll()
 	})
-	return c
-}
-
-func listen(t *testing.T) net.Listener {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	if err := staged.StartAll(ctx); err != nil {
 		t.Fatal(err)
 	}
-	return l
-}
-
-func (c *centre) identity(name string, role identity.Role) *identity.Identity {
-	c.t.Helper()
-	if _, err := c.pki.Issue(name, role); err != nil {
-		c.t.Fatal(err)
+	for _, name := range []string{"kiosk-02", "kiosk-03"} {
+		c.caller(name)
 	}
-	id, err := c.pki.Identity(name)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return id
-}
-
-func (c *centre) client(id *identity.Identity) *station.Client {
-	transport := &http.Transport{TLSClientConfig: id.Client(identity.RoleQueue)}
-	c.t.Cleanup(transport.CloseIdleConnections)
-	return &station.Client{BaseURL: c.stations, HTTP: &http.Client{Transport: transport}}
+	c.work.Go(func() { c.applicant(staged.Kiosk) })
+	c.work.Go(func() { c.applicant(staged.Counter) })
+	return c
 }
 
 func (c *centre) appointment(n int, name, service string) {
 	c.t.Helper()
-	partner := c.client(c.identity(fmt.Sprintf("partner-%d", n), identity.RoleAppointments))
-	_, err := partner.PutAppointment(c.t.Context(), fmt.Sprintf("visit-%d", n), station.Appointment{
-		At: time.Now().Add(time.Duration(n) * time.Minute),
-		Persons: []station.AppointmentPerson{{Reference: fmt.Sprintf("V-%07d", 1234567+n), Name: name, BirthDate: "1990-02-01",
-			Services: []station.AppointmentService{{Service: service, Asked: []biometric.Modality{biometric.Face, biometric.Finger}, OnFile: []queue.OnFile{}}}}}})
+	_, err := c.Book(c.t.Context(), fmt.Sprintf("V-%07d", 1234567+n), name, service, time.Now().Add(time.Duration(n)*time.Second), biometric.Face, biometric.Finger)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-// actor is a station that plays its part: whoever is called there asks for help at the fingers, and is done when helped.
-type actor struct {
-	*centre
-	name   string
-	link   *station.Link
-	client *station.Client
-
-	mu      sync.Mutex
-	locked  bool
-	sitting *station.SessionStatus
-	ledger  biometric.Ledger
-}
-
-func (c *centre) station(name string, role identity.Role) {
-	id := c.identity(name, role)
-	a := &actor{centre: c, name: name, client: c.client(id), link: &station.Link{URL: c.stations, TLS: id.Client(identity.RoleQueue), Version: "test"}}
-	c.mu.Lock()
-	c.byName[name] = a
-	c.mu.Unlock()
-	a.show()
-	a.link.SetVerdicts([]station.DeviceVerdict{{Identity: "scanner-1", Kind: "fingerprint-scanner", Model: "slap60", State: "ready", Simulated: true},
-		{Identity: "camera-1", Kind: "camera", Model: "ptpcam", State: "ready", Simulated: true}})
-	c.work.Go(func() { _ = a.link.Run(c.ctx) })
-	c.work.Go(a.play)
-}
-
-func (a *actor) show() {
-	s := station.Status{Ready: !a.locked && a.sitting == nil, Locked: a.locked, At: time.Now()}
-	if a.sitting != nil {
-		now := *a.sitting
-		s.Session = &now
-		if err := a.link.SetLedger(now.ID, now.Ticket, now.Attempt, a.ledger); err != nil {
-			a.t.Error(err)
-		}
-	}
-	a.link.SetStatus(s)
-}
-
-func (a *actor) play() {
-	for {
-		select {
-		case <-a.ctx.Done():
-			return
-		case c := <-a.link.Commands():
-			answer := station.Answer{Command: c.ID, Done: true}
-			if err := a.obey(c); err != nil {
-				answer.Done, answer.Reason = false, err.Error()
+// applicant touches a station's screen as the person would: who comes to the fingers for the first time asks for help.
+func (c *centre) applicant(at *api.Client) {
+	asked := map[string]bool{}
+	for c.ctx.Err() == nil {
+		err := at.Watch(c.ctx, func(st api.Status) error {
+			s := st.Session
+			if s == nil {
+				return nil
 			}
-			_ = a.link.Answer(answer) // it came
-		}
-	}
-}
-
-func (a *actor) obey(c station.Command) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	defer a.show()
-	switch {
-	case c.Lock != nil:
-		a.locked = c.Lock.Locked
-		return nil
-	case c.Call != nil:
-		return a.begin(c)
-	case a.sitting == nil || a.sitting.ID != c.Session():
-		return errors.New("another session is here")
-	case c.Except != nil:
-		for _, e := range c.Except.Exceptions {
-			if err := a.ledger.Set(biometric.Entry{Position: e.Position, Reason: e.Reason, Permanent: e.Permanent}); err != nil {
-				return err
+			e := session.Event{By: session.Screen}
+			switch step, _ := s.Current(); {
+			case s.State == session.Called:
+				e.Kind = session.Arrived
+			case s.State == session.Confirming:
+				e.Kind = session.Confirmed
+			case s.State == session.Reviewing:
+				e.Kind = session.Approved
+			case s.State == session.Capturing && step.Modality == biometric.Finger && !asked[s.ID] && !st.Desk:
+				e.Kind, asked[s.ID] = session.Help, true
+			default:
+				return nil
 			}
-		}
-		return nil
-	case c.Resume != nil:
-		return a.finish()
-	case c.Move != nil:
-		return a.move(c.Move.Target)
-	case c.Cancel != nil:
-		return a.end(queue.EventCancelled, func(e *station.Event) { e.Final = c.Cancel.Final })
-	}
-	return errors.New("this station can't")
-}
-
-func (a *actor) begin(c station.Command) error {
-	if a.sitting != nil {
-		return errors.New("a session is in progress here")
-	}
-	t, err := a.client.Call(a.ctx, station.Call{RequestID: c.ID, Ticket: c.Call.Ticket})
-	if err != nil {
-		return err
-	}
-	a.sitting = &station.SessionStatus{ID: queue.NewID("se"), Ticket: t.ID, Attempt: t.Attempt, State: "assistance", Step: "fingers", Help: true, Since: time.Now()}
-	a.ledger = biometric.NewLedger()
-	for _, p := range []biometric.FingerPosition{biometric.RightIndex, biometric.LeftIndex} {
-		a.ledger[p-1].Reason = biometric.Owed
-	}
-	return a.report(queue.EventStarted, nil)
-}
-
-func (a *actor) report(kind queue.Kind, more func(*station.Event)) error {
-	e := station.Event{Event: kind, Session: a.sitting.ID, Attempt: a.sitting.Attempt, At: time.Now()}
-	if more != nil {
-		more(&e)
-	}
-	_, err := a.client.Report(a.ctx, a.sitting.Ticket, e)
-	return err
-}
-
-func (a *actor) end(kind queue.Kind, more func(*station.Event)) error {
-	err := a.report(kind, more)
-	a.sitting = nil
-	return err
-}
-
-// finish captures what is owed, seals, and gets its receipt.
-func (a *actor) finish() error {
-	sum := sha256.Sum256([]byte(a.sitting.ID))
-	record := hex.EncodeToString(sum[:])
-	at := *a.sitting
-	if err := a.end(queue.EventCompleted, func(e *station.Event) { e.Record = record }); err != nil {
-		return err
-	}
-	for _, kind := range []string{station.FactSealed, station.FactReceipted, station.FactPurged} {
-		if err := a.link.Tell(station.Fact{Kind: kind, Ticket: at.Ticket, Session: at.ID, Attempt: at.Attempt, Record: record, At: time.Now()}); err != nil {
+			_, err := at.Do(c.ctx, api.Command{Event: &e, Session: s.ID})
+			var refused *api.Error
+			if errors.As(err, &refused) {
+				return nil
+			}
 			return err
+		})
+		if err != nil && c.ctx.Err() == nil {
+			c.t.Error(err)
+			return
 		}
 	}
-	return nil
 }
 
-// move hands the session over.
-func (a *actor) move(to string) error {
-	a.centre.mu.Lock()
-	target := a.byName[to]
-	a.centre.mu.Unlock()
-	if target == nil {
-		return errors.New("no such station")
+// caller is a station that takes calls, and nothing more.
+func (c *centre) caller(name string) {
+	c.t.Helper()
+	if _, err := c.PKI.Issue(name, identity.RoleKiosk); err != nil {
+		c.t.Fatal(err)
 	}
-	target.mu.Lock()
-	defer target.mu.Unlock()
-	if target.sitting != nil {
-		return errors.New("the station is busy")
+	id, err := c.PKI.Identity(name)
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	at, ledger := *a.sitting, a.ledger
-	if err := a.end(queue.EventHandedOver, func(e *station.Event) { e.Target = to }); err != nil {
-		return err
-	}
-	target.sitting, target.ledger = &at, ledger
-	target.show()
-	return nil
+	transport := &http.Transport{TLSClientConfig: id.Client(identity.RoleQueue)}
+	c.t.Cleanup(transport.CloseIdleConnections)
+	client := &station.Client{BaseURL: c.Stations(), HTTP: &http.Client{Transport: transport}}
+	link := &station.Link{URL: c.Stations(), TLS: id.Client(identity.RoleQueue), Version: "test"}
+	link.SetStatus(station.Status{Ready: true, At: time.Now()})
+	c.work.Go(func() { _ = link.Run(c.ctx) })
+	c.work.Go(func() {
+		for {
+			select {
+			case <-c.ctx.Done():
+				return
+			case o := <-link.Commands():
+				answer := station.Answer{Command: o.ID, Done: true}
+				switch {
+				case o.Call != nil:
+					if _, err := client.Call(c.ctx, station.Call{RequestID: o.ID, Ticket: o.Call.Ticket}); err != nil {
+						answer.Done, answer.Reason = false, err.Error()
+					}
+				case o.Lock != nil:
+					link.SetStatus(station.Status{Ready: !o.Lock.Locked, Locked: o.Lock.Locked, At: time.Now()})
+				}
+				_ = link.Answer(answer) // it came
+			}
+		}
+	})
 }

@@ -14,6 +14,7 @@ export interface Session {
   centre: string;
   demo: boolean;
   locking: boolean;
+  assisting: boolean;
   services: { id: string; name: string; organisation: string }[];
 }
 
@@ -56,6 +57,8 @@ export interface Sitting {
   deadline?: string;
   assist?: boolean;
   ledger?: LedgerEntry[];
+  target?: string;
+  verification?: { state: string; matched: number; of: number };
 }
 
 export interface Device {
@@ -77,6 +80,7 @@ export interface Station {
   since: string;
   ready: boolean;
   locked?: boolean;
+  takes?: boolean;
   pending: number;
   refused: number;
   problems: { code: string; text: string; hint?: string }[];
@@ -140,6 +144,7 @@ export type Order =
   | { except: { session: string; exceptions: Exception[] } }
   | { resume: { session: string } }
   | { move: { session: string; target: string } }
+  | { override: { session: string; reason: string } }
   | { lock: { locked: boolean; reason: string } };
 
 // Problem is an answer that is no success, with the next step.
@@ -182,6 +187,7 @@ export const api = {
   chain: (id: string) => call<Chain>("GET", `/api/chain/${at(id)}`),
   decide: (id: string, decision: string, reason = "") => call<Ticket>("POST", `/api/tickets/${at(id)}/decisions`, { decision, reason }),
   undo: (id: string) => call<Ticket>("POST", `/api/tickets/${at(id)}/undo`),
+  code: () => call<{ code: string; until: string }>("POST", "/api/code"),
   resumeEntry: (station: string) => call<void>("POST", `/api/stations/${at(station)}/entry/resume`),
   order: (station: string, order: Order) =>
     call<{ done: boolean }>("POST", `/api/stations/${at(station)}/commands`, { id: crypto.randomUUID(), ...order }),

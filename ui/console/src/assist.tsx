@@ -1,7 +1,7 @@
 // Help for one session: except a finger, go on, move, end. Every order names the session that was seen.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { api, type Order, type Station } from "./api";
+import { api, type Order, type Sitting, type Station } from "./api";
 import { Alert, Button, Field, Modal, says, useWorld } from "./parts";
 import { Ledger } from "./stations";
 
@@ -39,18 +39,24 @@ export function Assist({ station, close }: { station: Station; close: () => void
         {of("s_", s.state)}
         {s.verdict && <>: {of("v_", s.verdict)}</>}
         {s.step && <span class="quiet"> ({of("step_", s.step)})</span>}
+        {s.target && <span class="quiet"> {t("movingTo", { target: s.target })}</span>}
       </p>
       {s.ledger && <Ledger ledger={s.ledger} />}
       <div role="alert">{problem && <Alert tone="error">{problem}</Alert>}</div>
       <div class="helps">
-        <Part title={t("resume")}>
-          <p class="utrecht-paragraph">{t("resumeIntro")}</p>
-          <Button kind="primary" onClick={() => order({ resume: { session: first } }, true)}>
-            {t("resume")}
-          </Button>
-        </Part>
-        <Except station={station} session={first} order={order} />
-        <Move station={station} session={first} order={order} />
+        {s.state === "verifying" && station.role === "desk" && <Verify sitting={s} session={first} order={order} />}
+        {s.state === "assistance" && (
+          <>
+            <Part title={t("resume")}>
+              <p class="utrecht-paragraph">{t("resumeIntro")}</p>
+              <Button kind="primary" onClick={() => order({ resume: { session: first } }, true)}>
+                {t("resume")}
+              </Button>
+            </Part>
+            <Except station={station} session={first} order={order} />
+          </>
+        )}
+        {(s.state === "assistance" || s.state === "verifying") && <Move session={first} order={order} />}
         <End session={first} order={order} />
       </div>
     </Modal>
@@ -133,11 +139,50 @@ function Except({ station, session, order }: PartProps & { station: Station }) {
   );
 }
 
-function Move({ station, session, order }: PartProps & { station: Station }) {
+// Verify shows how far a desk's comparison is. Whoever sees that it is the same person lets the session go on with a reason.
+function Verify({ sitting, session, order }: PartProps & { sitting: Sitting }) {
+  const { t, of } = useWorld();
+  const [reason, setReason] = useState("");
+  const v = sitting.verification;
+  return (
+    <Part title={t("verify")}>
+      <p class="utrecht-paragraph" aria-live="polite">
+        {v ? `${of("verify_", v.state)} ${v.of > 0 ? t("verifyCount", { matched: v.matched, of: v.of }) : ""}` : t("verify_comparing")}
+      </p>
+      <form
+        onSubmit={(e) => {
+          e.preventDefault();
+          order({ override: { session, reason } }, true);
+        }}
+      >
+        <Field label={t("overrideReason")} id="override-reason" hint={t("overrideIntro")}>
+          <input
+            id="override-reason"
+            class="utrecht-textbox utrecht-textbox--html-input"
+            required
+            maxLength={100}
+            autoComplete="off"
+            value={reason}
+            onInput={(e) => setReason(e.currentTarget.value)}
+          />
+        </Field>
+        <Button type="submit">{t("overrideDo")}</Button>
+      </form>
+    </Part>
+  );
+}
+
+function Move({ session, order }: PartProps) {
   const { t, picture } = useWorld();
   const [target, setTarget] = useState("");
-  const others = picture.stations.filter((s) => s.name !== station.name && s.connected && !s.locked);
-  others.sort((a, b) => Number(b.role === "desk") - Number(a.role === "desk"));
+  const desks = picture.stations.filter((s) => s.takes);
+  if (desks.length === 0) {
+    return (
+      <Part title={t("move")}>
+        <p class="utrecht-paragraph">{t("noDesk")}</p>
+      </Part>
+    );
+  }
   return (
     <Part title={t("move")}>
       <form
@@ -149,10 +194,9 @@ function Move({ station, session, order }: PartProps & { station: Station }) {
         <Field label={t("moveTo")} id="move-target" hint={t("moveIntro")}>
           <select id="move-target" class="utrecht-select" required value={target} onChange={(e) => setTarget(e.currentTarget.value)}>
             <option value="">{t("choose")}</option>
-            {others.map((s) => (
+            {desks.map((s) => (
               <option key={s.name} value={s.name}>
-                {s.name} ({t(s.role === "desk" ? "desk" : "kiosk")}
-                {s.session && `, ${t("busy")}`})
+                {s.name}
               </option>
             ))}
           </select>

@@ -77,6 +77,8 @@ function detail(f: Fact, t: Say, of: SayOf): string {
       return t("did_ordered_resume");
     case "cancel":
       return [t("did_ordered_cancel"), ...rest].join(" ");
+    case "override":
+      return t("did_ordered_override", { reason: rest.join(" ") });
   }
   return text;
 }

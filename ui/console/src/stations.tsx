@@ -7,7 +7,7 @@ import { Badge, Button, Title, clock, useWorld } from "./parts";
 export const wantsHelp = (s: Station) => s.session?.help === true;
 
 export function Stations() {
-  const { t, picture } = useWorld();
+  const { t, picture, session } = useWorld();
   const [helping, help] = useState("");
   const wanted = picture.stations.filter(wantsHelp);
   const chosen = picture.stations.find((s) => s.name === helping);
@@ -38,8 +38,31 @@ export function Stations() {
             ))}
         </ul>
       </section>
+      {session.assisting && <Code />}
       {chosen?.session && <Assist station={chosen} close={() => help("")} />}
     </>
+  );
+}
+
+// Code gives whoever decides at a desk a code with which the desk learns who they are.
+function Code() {
+  const { t, language, fail } = useWorld();
+  const [given, give] = useState<{ code: string; until: string }>();
+  return (
+    <section aria-labelledby="code-title">
+      <h2 class="utrecht-heading-2" id="code-title">
+        {t("code")}
+      </h2>
+      <p class="utrecht-paragraph">{t("codeIntro")}</p>
+      <Button onClick={() => api.code().then(give).catch(fail)}>{t("codeGive")}</Button>
+      <p class="utrecht-paragraph" aria-live="polite">
+        {given && (
+          <>
+            <strong class="number">{given.code}</strong> <span class="quiet">{t("codeUntil", { time: clock(given.until, language) })}</span>
+          </>
+        )}
+      </p>
+    </section>
   );
 }
 
@@ -107,11 +130,13 @@ function Sitting({ sitting: s }: { sitting: Sitting }) {
         <span>
           {of("s_", s.state)}
           {s.verdict && <>: {of("v_", s.verdict)}</>}
+          {s.verification && <>: {of("verify_", s.verification.state)}</>}
           <br />
           <span class="quiet">
             {s.step && `${of("step_", s.step)}, `}
             {t("since", { time: clock(s.since, language, now) })}
             {(s.attempt ?? 1) > 1 && `, ${t("attempt", { n: s.attempt ?? 1 })}`}
+            {s.target && `, ${t("movingTo", { target: s.target })}`}
           </span>
         </span>
       </p>

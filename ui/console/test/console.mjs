@@ -5,7 +5,7 @@ import path from "node:path";
 import { chromium } from "playwright-core";
 
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-const { CONSOLE, PASSWORD, SHOTS, CHROMIUM, PROFILE } = process.env;
+const { CONSOLE, SHOTS, CHROMIUM, PROFILE, DESK_HAND } = process.env;
 const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
 let opened = 0;
@@ -37,7 +37,13 @@ async function person(language, viewport = { width: 1280, height: 900 }) {
   return page;
 }
 
-async function signIn(page, name, password = PASSWORD) {
+// hand has the simulated person at the desk do something.
+async function hand(event) {
+  const answer = await fetch(`${DESK_HAND}/v1/events`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ event }) });
+  assert.ok(answer.ok, `${event}: ${answer.status}`);
+}
+
+async function signIn(page, name, password = process.env[`PASSWORD_${name}`]) {
   await page.locator("#login").fill(name);
   await page.locator("#password").fill(password);
   await page.keyboard.press("Enter");
@@ -73,7 +79,8 @@ async function run() {
   await one.getByRole("heading", { level: 1, name: "Kiosken en balies" }).waitFor();
   await card(one, "kiosk-01").waitFor();
   await card(one, "desk-01").waitFor();
-  assert.equal(await one.locator(".card").count(), 3);
+  for (const name of ["kiosk-02", "kiosk-03"]) await card(one, name).waitFor();
+  assert.equal(await one.locator(".card").count(), 4);
   await accessible(one, "stations");
   await shot(one, "03-stations");
   step("signed in, stations seen");
@@ -104,8 +111,8 @@ async function run() {
   await two.getByRole("link", { name: /Queue/ }).click();
   await row(two, "A001").waitFor();
   for (const [page, button, where] of [
-    [one, /Roep op/, "kiosk-01"],
-    [two, /Call/, "kiosk-02"],
+    [one, /Roep op/, "kiosk-02"],
+    [two, /Call/, "kiosk-03"],
   ]) {
     await row(page, "A001").getByRole("button", { name: button }).first().click();
     await page.getByRole("dialog").getByRole("radio", { name: new RegExp(where) }).check();
@@ -116,21 +123,29 @@ async function run() {
     one.getByRole("dialog").getByRole("button", { name: "Roep op" }).click(),
     two.getByRole("dialog").getByRole("button", { name: "Call", exact: true }).click(),
   ]);
-  const won = one.getByText(/A001 is opgeroepen bij kiosk-01/);
-  const lost = two.getByText(/Already called at kiosk-01/);
-  const wonTwo = two.getByText(/A001 was called to kiosk-02/);
-  const lostOne = one.getByText(/Al opgeroepen bij kiosk-02/);
+  const won = one.getByText(/A001 is opgeroepen bij kiosk-02/);
+  const lost = two.getByText(/Already called at kiosk-02/);
+  const wonTwo = two.getByText(/A001 was called to kiosk-03/);
+  const lostOne = one.getByText(/Al opgeroepen bij kiosk-03/);
   await Promise.race([Promise.all([won.waitFor(), lost.waitFor()]), Promise.all([wonTwo.waitFor(), lostOne.waitFor()])]);
   const first = await won.isVisible();
-  const [loser, at] = first ? [two, "kiosk-01"] : [one, "kiosk-02"];
+  const [loser, winner] = first ? [two, "kiosk-02"] : [one, "kiosk-03"];
   await shot(loser, "07-called-elsewhere");
   await loser.keyboard.press("Escape");
-  step(`two called A001: ${at} has it, the other was told`);
+  step(`two called A001: ${winner} has it, the other was told`);
+
+  // One person's way, on the programs that ship: kiosk, help, a finger excepted, a desk, a record.
+  const at = "kiosk-01";
+  await row(one, "A004").getByRole("button", { name: /Roep op/ }).first().click();
+  await one.getByRole("dialog").getByRole("radio", { name: /kiosk-01/ }).check();
+  await one.getByRole("dialog").getByRole("button", { name: "Roep op" }).click();
+  await one.getByText(/A004 is opgeroepen bij kiosk-01/).waitFor();
 
   await one.keyboard.press("Alt+1");
   await one.getByRole("heading", { level: 1, name: "Kiosken en balies" }).waitFor();
   await one.locator("[role=alert]", { hasText: `Hulp gevraagd bij ${at}` }).waitFor({ state: "attached" });
   await one.locator(".wanted .card-help").waitFor();
+  step("the person asks for help at the fingers");
   assert.match(await one.title(), /^\(1\)/);
   await accessible(one, "help wanted");
   await shot(one, "08-help-wanted");
@@ -139,7 +154,7 @@ async function run() {
   await signIn(clerk, "clerk");
   await card(clerk, at).waitFor();
   assert.equal(await clerk.locator(".ledger").count(), 0, "a municipal clerk sees no ledger");
-  assert.equal(await clerk.getByText("A001").count(), 0, "nor whose it is");
+  assert.equal(await clerk.getByText("A004").count(), 0, "nor whose it is");
   assert.equal(await card(clerk, at).getByRole("button").count(), 0, "nor a way to help");
   await clerk.getByRole("link", { name: /Queue/ }).click();
   await row(clerk, "B001").waitFor();
@@ -174,19 +189,59 @@ async function run() {
   await one.keyboard.press("Enter");
   await one.locator("dialog .finger-missing").waitFor();
   await shot(one, "11-excepted");
-  await dialog.getByRole("combobox", { name: "Verplaats naar" }).selectOption("desk-01");
-  await dialog.getByRole("button", { name: "Verplaats" }).click();
-  await card(one, "desk-01").locator(".number", { hasText: "A001" }).waitFor();
+  const resume = dialog.getByRole("button", { name: "Verder gaan" });
+  for (let i = 0; i < 60 && !(await resume.evaluate((e) => e === document.activeElement)); i++) await one.keyboard.press("Shift+Tab");
+  await one.keyboard.press("Enter");
+  step("a finger excepted and the person let go on, by keys");
+
+  // The kiosk captures the other finger, the person approves, and the policy asks for a desk.
+  await card(one, at).getByText("wordt vergeleken").waitFor({ timeout: 30000 });
+  await one.locator("[role=alert]", { hasText: `Hulp gevraagd bij ${at}` }).waitFor({ state: "attached" });
+  await card(one, at).getByRole("button", { name: /Help/ }).focus();
+  await one.keyboard.press("Enter");
+  await dialog.waitFor();
+  const target = dialog.getByRole("combobox", { name: "Verplaats naar" });
+  assert.deepEqual(await target.locator("option").allTextContents(), ["Maak een keuze", "desk-01"], "only desks that are free");
+  await accessible(one, "verifying dialog at the kiosk");
+  await tabTo(target, "the desks");
+  await one.keyboard.press("d");
+  await tabTo(dialog.getByRole("button", { name: "Verplaats" }), "the move");
+  await one.keyboard.press("Enter");
+  await card(one, "desk-01").locator(".number", { hasText: "A004" }).waitFor();
   await shot(one, "12-at-the-desk");
-  await card(one, "desk-01").getByRole("button", { name: /Help/ }).click();
-  await dialog.getByRole("button", { name: "Verder gaan" }).click();
+  assert.equal(await card(one, at).locator(".number").count(), 0, "the kiosk is free");
+  assert.equal(await card(one, "desk-01").locator(".finger-captured").count(), 1, "what was good has come along");
+  assert.equal(await card(one, "desk-01").locator(".finger-owed").count(), 1, "the desk's policy asks for a finger instead");
+  step("moved to the desk by keys");
+
+  await card(one, "desk-01").getByRole("button", { name: /Help/ }).focus();
+  await one.keyboard.press("Enter");
+  await dialog.waitFor();
+  await tabTo(dialog.getByRole("button", { name: "Verder gaan" }), "to go on");
+  await one.keyboard.press("Enter");
+  await card(one, "desk-01").getByText(/De balie vergelijkt/).waitFor({ timeout: 30000 });
+  await hand("leave"); // there is time to look
+  await card(one, "desk-01").getByRole("button", { name: /Help/ }).focus();
+  await one.keyboard.press("Enter");
+  await dialog.getByText(/[01] van 2 gelijk/).waitFor();
+  await tabTo(dialog.getByRole("textbox", { name: "Reden" }).first(), "the reason of an override");
+  await accessible(one, "verifying dialog at the desk");
+  await shot(one, "12-verifying");
+  await one.keyboard.press("Escape");
+  await one.getByRole("button", { name: "Geef een code" }).focus();
+  await one.keyboard.press("Enter");
+  await one.getByText(/geldig tot/).waitFor();
+  await accessible(one, "a code for a desk");
+  await hand("look");
+  await card(one, "desk-01").getByText("Niemand aan de beurt").waitFor({ timeout: 30000 });
   await one.getByText("Niemand vraagt hulp.").waitFor();
-  step("a finger excepted by keys, moved to the desk, finished there");
+  step("verified and sealed at the desk");
 
   await one.keyboard.press("Alt+3");
-  await one.getByLabel("Nummer of kenmerk").fill("a001");
+  await one.getByLabel("Nummer of kenmerk").fill("a004");
   await one.keyboard.press("Enter");
   await one.locator('[data-fact="receipted"]').waitFor();
+  await one.getByText("klaar", { exact: true }).waitFor();
   const facts = await one.locator("[data-fact]").evaluateAll((list) => list.map((e) => e.dataset.fact));
   for (const kind of ["issued", "called", "started", "ordered", "handed-over", "completed", "sealed", "receipted"]) {
     assert.ok(facts.includes(kind), `the chain has ${kind}: ${facts}`);
