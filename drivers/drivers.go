@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"image"
 	"os"
+	"time"
 
 	"loket/drivers/usb"
 	"loket/kiosk/biometric"
@@ -73,6 +74,24 @@ type Camera interface {
 	Frames(ctx context.Context, fn func(Frame) error) error
 	// Still takes one photograph. It may be called after Frames has returned.
 	Still(ctx context.Context) (Image, error)
+}
+
+// SignaturePad tells what is written on it.
+type SignaturePad interface {
+	Device
+	// Area is the size of what is written on, in hundredths of a millimetre.
+	Area() (width, height int)
+	// Strokes calls fn for everything that the pen does until ctx ends (it then returns ctx.Err()) or fn returns an error (it then
+	// returns that). Silence is no fault. Errors: one of the five faults.
+	Strokes(ctx context.Context, fn func(PenEvent) error) error
+}
+
+// PenEvent is where a pen is, or that it was lifted.
+type PenEvent struct {
+	Down  bool          // false: the pen was lifted, and nothing else counts
+	X, Y  int           // hundredths of a millimetre from the left and upper edges, within the area
+	Force int           // 1 to 1000 of what the pad can tell; 0 where it tells none
+	At    time.Duration // since Strokes began
 }
 
 // SelfTester is the power of a device that can test itself. It is found by type assertion.
