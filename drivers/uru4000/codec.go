@@ -143,7 +143,7 @@ func decodeHead(b []byte) (head, error) {
 
 // step moves a key on by one byte: a shift register to the right, fed by the parity of its taps.
 func step(key uint32) uint32 {
-	const taps = 0x1c701876
+	const taps = 0x9248144d
 	return key>>1 | uint32(bits.OnesCount32(key&taps)&1)<<31
 }
 
