@@ -15,6 +15,7 @@ import (
 	"filippo.io/age"
 
 	"loket/firmware-sim/stage"
+	"loket/kiosk/biometric/wsq"
 	"loket/kiosk/identity"
 	"loket/kiosk/record"
 )
@@ -121,6 +122,10 @@ func pixels(name string, file []byte, fn func(form)) error {
 		img, err = png.Decode(bytes.NewReader(file))
 	case bytes.HasPrefix(file, []byte{0xff, 0xd8}):
 		img, err = jpeg.Decode(bytes.NewReader(file))
+	case wsq.Is(file):
+		var finger wsq.Image
+		finger, err = wsq.Decode(file)
+		img = finger.Gray
 	default:
 		return nil
 	}

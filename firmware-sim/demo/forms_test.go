@@ -8,6 +8,8 @@ import (
 	"image/png"
 	"slices"
 	"testing"
+
+	"loket/kiosk/biometric/wsq"
 )
 
 func picture(seed uint64, wide, high int) []byte {
@@ -62,6 +64,26 @@ func TestPixelsOfAFingerAreItsGreyValues(t *testing.T) {
 	})
 	if err != nil || len(names) != 5 {
 		t.Errorf("the forms are %v: %v", names, err)
+	}
+}
+
+func TestPixelsOfACompressedFingerAreWhatItShows(t *testing.T) {
+	img := image.NewGray(image.Rect(0, 0, 30, 20))
+	file, err := wsq.Encode(img, wsq.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown []byte
+	err = pixels("finger", file, func(f form) {
+		if f.name == "finger, grey pixels" {
+			shown = f.data
+		}
+	})
+	if err != nil || !bytes.Equal(shown, img.Pix) {
+		t.Errorf("%v: %v", shown, err)
+	}
+	if err := pixels("x", file[:40], func(form) {}); err == nil {
+		t.Error("half a file passes")
 	}
 }
 

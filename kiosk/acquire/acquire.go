@@ -33,6 +33,7 @@ type FaceAnalyser interface {
 type Acquirer struct {
 	Finger   FingerAnalyser   // nil: finger.Basic
 	Face     FaceAnalyser     // nil: face.Basic
+	Encoder  FingerEncoder    // nil: our own, which is not certified
 	Now      func() time.Time // stamps attempts; nil: time.Now
 	Steady   int              // good frames in a row before a photograph is taken; 0: 3
 	Patience time.Duration    // of the live view, after which a photograph is taken anyway; 0: 3 s
@@ -72,7 +73,7 @@ type Progress struct {
 func (a *Acquirer) Capture(ctx context.Context, step plan.Step, device drivers.Device, watch func(Progress)) (Result, error) {
 	c := &capture{
 		step: step, device: device.Info(), watch: watch,
-		finger: a.Finger, face: a.Face, now: a.Now, steady: a.Steady, patience: a.Patience,
+		finger: a.Finger, face: a.Face, encoder: a.Encoder, now: a.Now, steady: a.Steady, patience: a.Patience,
 		attempts: []biometric.Attempt{},
 	}
 	c.defaults()
@@ -101,6 +102,7 @@ type capture struct {
 	watch    func(Progress)
 	finger   FingerAnalyser
 	face     FaceAnalyser
+	encoder  FingerEncoder
 	now      func() time.Time
 	steady   int
 	patience time.Duration
@@ -116,6 +118,9 @@ func (c *capture) defaults() {
 	}
 	if c.face == nil {
 		c.face = face.Basic{}
+	}
+	if c.encoder == nil {
+		c.encoder = wsqEncoder{}
 	}
 	if c.now == nil {
 		c.now = time.Now

@@ -381,7 +381,7 @@ func TestAFingerIsSealedPixelForPixelWithItsScale(t *testing.T) {
 	}
 	box := image.Rect(100, 50, 516, 610)
 	s := shot{position: biometric.RightIndex, image: crop(gray, box), ppi: 500}
-	sample, err := s.sample()
+	sample, err := (&capture{}).sample(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -637,7 +637,7 @@ func BenchmarkTwoFingers(b *testing.B) {
 			b.Fatal(err)
 		}
 		for _, s := range got {
-			if _, err := s.sample(); err != nil {
+			if _, err := (&capture{}).sample(s); err != nil {
 				b.Fatal(err)
 			}
 		}

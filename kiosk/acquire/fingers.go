@@ -90,7 +90,7 @@ func (c *capture) finish(kept slap, status biometric.Result, fault error) (Resul
 		if status != biometric.Accepted && !s.enough {
 			continue
 		}
-		sample, err := s.sample()
+		sample, err := c.sample(s)
 		if err != nil {
 			r.Wipe()
 			return c.result(biometric.Faulted), err
@@ -115,17 +115,6 @@ func (s *shot) noteScale() {
 	measures := map[string]float64{MeasureResampledFrom: float64(s.native)}
 	maps.Copy(measures, s.quality.Measures)
 	s.quality.Measures = measures
-}
-
-func (s shot) sample() (biometric.Sample, error) {
-	data, err := encodePNG(s.image, s.ppi)
-	if err != nil {
-		return biometric.Sample{}, fmt.Errorf("encoding %v: %w", s.position, err)
-	}
-	return biometric.Sample{
-		Modality: biometric.Finger, Position: s.position, MediaType: "image/png", Data: data,
-		Width: s.image.Rect.Dx(), Height: s.image.Rect.Dy(), PPI: s.ppi, Quality: s.quality,
-	}, nil
 }
 
 // group captures fingers that are presented together, and returns the best of them.

@@ -54,7 +54,7 @@ func (l *lens) Capture(context.Context, []biometric.FingerPosition, func(drivers
 
 func TestFinerScannersAreBroughtToThePolicysScale(t *testing.T) {
 	st := supervised(t)
-	st.Want = st.Want[:1]
+	st.Want, st.Compression = st.Want[:1], nil
 	l := &lens{sensor: drivers.Sensor{Width: 1000, Height: 1000, PPI: 1000, Fingers: 1}, finger: waves(1000, 1000, 18, true)}
 	r, err := (&Acquirer{}).Capture(t.Context(), st, l, nil)
 	if err != nil || r.Status != biometric.Accepted || len(r.Samples) != 1 {

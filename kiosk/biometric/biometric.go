@@ -59,6 +59,16 @@ type Sample struct {
 	Height    int            // px
 	PPI       int            // pixels an inch; zero where the image has no scale
 	Quality   Quality
+
+	Compression *Compression // nil where an image was not compressed here, or without loss
+}
+
+// Compression says how an image was compressed with loss: once, from the uncompressed one.
+type Compression struct {
+	Algorithm string  `json:"algorithm"` // the encoder's name, as "loket-wsq"
+	Version   string  `json:"version"`
+	Rate      float64 `json:"rate"`  // bits a pixel that were aimed at
+	Ratio     float64 `json:"ratio"` // that came of it: bytes of pixels for each byte
 }
 
 // Wipe overwrites the image. The sample is empty afterwards.

@@ -76,6 +76,8 @@ type Step struct {
 	Threshold int          `json:"threshold,omitempty"` // faces
 	Image     *ImageLimits `json:"image,omitempty"`     // faces
 	Lossless  bool         `json:"lossless,omitempty"`
+
+	Compression *CompressionRule `json:"compression,omitempty"` // fingers; nil: without loss
 }
 
 // Limit is the time that the capture may take from its start; zero where attempts are counted.
@@ -382,7 +384,7 @@ func (m *maker) fresh(o OnFile) (Code, int) {
 // step builds a finger step with positions instead of names.
 func (p *FingerPolicy) step(g Group) (Step, error) {
 	sensor := p.Sensor
-	s := Step{ID: g.ID, Modality: biometric.Finger, Rules: p.Rules, Best: g.Best, Lossless: p.Lossless, Sensor: &sensor,
+	s := Step{ID: g.ID, Modality: biometric.Finger, Rules: p.Rules, Best: g.Best, Lossless: p.Lossless, Sensor: &sensor, Compression: p.Compression,
 		Thresholds: map[biometric.FingerPosition]int{}}
 	for _, f := range biometric.Fingers() {
 		s.Thresholds[f] = p.Thresholds[kind(f)]

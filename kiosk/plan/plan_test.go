@@ -239,7 +239,8 @@ func TestStepsCarryTheRulesOfTheirPolicy(t *testing.T) {
 		return p.Steps[i]
 	}
 	s := find(supervised, "fingers")
-	if s.Rules.Attempts != 3 || s.Limit() != 0 || s.Rules.PresentationAttack != PADRejects || !s.Lossless {
+	if s.Rules.Attempts != 3 || s.Limit() != 0 || s.Rules.PresentationAttack != PADRejects || s.Lossless ||
+		*s.Compression != (CompressionRule{Format: "wsq", Rate: 0.75, LeastRatio: 10, MostRatio: 20}) {
 		t.Errorf("supervised: %+v", s.Rules)
 	}
 	if got := s.Fallback[biometric.LeftIndex]; !slices.Equal(got, []biometric.FingerPosition{biometric.LeftThumb, biometric.LeftMiddle, biometric.LeftRing}) {
@@ -302,7 +303,13 @@ func TestContradictoryPoliciesAreRefused(t *testing.T) {
 		{selfService, `"supervised": false`, `"supervised": true`, "attempts"},
 		{selfService, `"verification": "always"`, `"verification": "none"`, "counter"},
 		{selfService, `"presentation_attack": "end"`, `"presentation_attack": "reject"`, "ends the capture"},
-		{selfService, `"lossless": true`, `"lossless": true, "fallback": ["thumb"]`, "supervised"},
+		{selfService, `"lossless": false`, `"lossless": false, "fallback": ["thumb"]`, "supervised"},
+		{selfService, `"lossless": false`, `"lossless": true`, "one of the two"},
+		{supervised, `"compression": {"format": "wsq", "rate": 0.75, "least_ratio": 10, "most_ratio": 20},`, ``, "one of the two"},
+		{supervised, `"most_ratio": 20`, `"most_ratio": 10`, "not below"},
+		{supervised, `"most_ratio": 20`, `"most_ratio": 21`, "10:1 to 20:1"},
+		{supervised, `"least_ratio": 10`, `"least_ratio": 9.9`, "10:1 to 20:1"},
+		{supervised, `"format": "wsq"`, `"format": "jpeg"`, "format"},
 		{supervised, `"warning_seconds": 30`, `"warning_seconds": 19`, "warning_seconds"},
 		{supervised, `"extensions": 10`, `"extensions": 9`, "extensions"},
 		{supervised, `"warning_seconds": 30`, `"warning_seconds": 100`, "warning"},

@@ -146,6 +146,37 @@ type FingerPolicy struct {
 	Thresholds map[string]int `json:"thresholds"` // by kind of finger, on the NFIQ 2 scale
 	Lossless   bool           `json:"lossless"`
 	Sensor     SensorRule     `json:"sensor"`
+
+	Compression *CompressionRule `json:"compression"` // nil where Lossless
+}
+
+// CompressionRule says how far an image is compressed with loss before it is sealed.
+type CompressionRule struct {
+	Format     string  `json:"format"`      // "wsq"
+	Rate       float64 `json:"rate"`        // bits a pixel to begin with
+	LeastRatio float64 `json:"least_ratio"` // bytes of pixels for each byte: the rate is changed until the ratio lies between
+	MostRatio  float64 `json:"most_ratio"`
+}
+
+// Ratios between which a print that enrols is compressed (BSI TR-03121-3 v6.0: WSQ, 10:1 to 20:1).
+const (
+	leastRatio = 10
+	mostRatio  = 20
+)
+
+func (p *FingerPolicy) checkCompression() error {
+	c := p.Compression
+	switch {
+	case p.Lossless != (c == nil):
+		return errors.New("fingers are sealed without loss, or there are rules for their compression: one of the two")
+	case c == nil:
+		return nil
+	case c.LeastRatio >= c.MostRatio:
+		return errors.New("the least ratio of compression is not below the most")
+	case p.Sensor.Purpose == ForEnrolment && (c.LeastRatio < leastRatio || c.MostRatio > mostRatio):
+		return fmt.Errorf("prints that enrol are compressed at %d:1 to %d:1", leastRatio, mostRatio)
+	}
+	return nil
 }
 
 // Group is the fingers that are presented together on hardware that can take them.
@@ -340,5 +371,5 @@ func (p Policy) checkFingers() error {
 			fingers[f] = true
 		}
 	}
-	return p.Finger.Sensor.check()
+	return errors.Join(p.Finger.checkCompression(), p.Finger.Sensor.check())
 }

@@ -108,6 +108,8 @@ type PartInfo struct {
 	MediaType string `json:"media_type"`
 	Size      int64  `json:"size"`
 	SHA256    string `json:"sha256"`
+
+	Compression *biometric.Compression `json:"compression,omitempty"` // of a print that was compressed with loss
 }
 
 // LogValue names the session and nothing of the person.
@@ -246,6 +248,12 @@ func (m Manifest) checkLedger() error {
 	return nil
 }
 
+// compressed reports whether what is said of a compression can be.
+func compressed(p PartInfo) bool {
+	c := p.Compression
+	return p.MediaType == wsqType && word(c.Algorithm) && word(c.Version) && c.Rate > 0 && c.Ratio > 0
+}
+
 func (m Manifest) checkParts() error {
 	last, total := -1, int64(0)
 	for _, p := range m.Parts {
@@ -261,6 +269,8 @@ func (m Manifest) checkParts() error {
 			return fmt.Errorf("part %s has %d bytes, 1 to %d are allowed", p.Name, p.Size, MaxPart)
 		case !isDigest(p.SHA256):
 			return fmt.Errorf("part %s has no digest", p.Name)
+		case p.Compression != nil && !compressed(p):
+			return fmt.Errorf("part %s can't have been compressed as it says", p.Name)
 		}
 		last, total = rank(p.Name), total+p.Size
 	}

@@ -14,6 +14,8 @@ const (
 	signatureName = "manifest.sig"
 )
 
+const wsqType = "image/x-wsq"
+
 // kind is one sort of part that a record can hold. NN in the pattern is a finger position.
 type kind struct {
 	pattern   string
@@ -25,7 +27,7 @@ type kind struct {
 func kinds() []kind {
 	return []kind{
 		{"face.jpg", "image/jpeg", biometric.Face},
-		{"fingers/NN.wsq", "image/x-wsq", biometric.Finger},
+		{"fingers/NN.wsq", wsqType, biometric.Finger},
 		{"fingers/NN.png", "image/png", biometric.Finger},
 		{"signature.png", "image/png", biometric.Signature},
 		{"record.an2", filesMediaType, ""},

@@ -67,7 +67,7 @@ func (r *Record) readParts(src io.Reader) error {
 		if err != nil {
 			return err
 		}
-		r.Parts = append(r.Parts, Part{Name: info.Name, MediaType: info.MediaType, Data: data})
+		r.Parts = append(r.Parts, Part{Name: info.Name, MediaType: info.MediaType, Data: data, Compression: info.Compression})
 		if digest(data) != info.SHA256 {
 			return fmt.Errorf("reading %s: its digest is not the manifest's", info.Name)
 		}

@@ -63,6 +63,8 @@ type Part struct {
 	MediaType string
 	Data      []byte
 
+	Compression *biometric.Compression // nil where an image was not compressed here, or without loss
+
 	sum string // SHA-256 of Data since [PartOf]; empty where it was not computed
 }
 
@@ -71,7 +73,7 @@ type Part struct {
 func PartOf(s biometric.Sample) (Part, error) {
 	for _, k := range kinds() {
 		if k.modality == s.Modality && k.mediaType == s.MediaType {
-			return Part{Name: k.name(s.Position), MediaType: s.MediaType, Data: s.Data, sum: digest(s.Data)}, nil
+			return Part{Name: k.name(s.Position), MediaType: s.MediaType, Data: s.Data, Compression: s.Compression, sum: digest(s.Data)}, nil
 		}
 	}
 	return Part{}, fmt.Errorf("naming a part: a record has no place for a %s sample of type %q", s.Modality, clip(s.MediaType))
@@ -165,7 +167,7 @@ func describe(parts []Part) []PartInfo {
 	infos := make([]PartInfo, len(parts))
 	var group sync.WaitGroup
 	for i, p := range parts {
-		infos[i] = PartInfo{Name: p.Name, MediaType: p.MediaType, Size: int64(len(p.Data)), SHA256: p.sum}
+		infos[i] = PartInfo{Name: p.Name, MediaType: p.MediaType, Size: int64(len(p.Data)), SHA256: p.sum, Compression: p.Compression}
 		if p.sum == "" {
 			group.Go(func() { infos[i].SHA256 = digest(p.Data) })
 		}

@@ -240,11 +240,7 @@ func (c *cursor) escape(s int, b *bitReader) error {
 	if s <= symLongestRun {
 		return c.skip(s)
 	}
-	size := 8
-	if s == symPositive16 || s == symNegative16 || s == symZeros16 {
-		size = 16
-	}
-	v, err := b.number(size)
+	v, err := b.number(following(s))
 	switch {
 	case err != nil:
 		return err

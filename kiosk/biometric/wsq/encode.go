@@ -56,7 +56,7 @@ func EncodeRatio(img *image.Gray, o Options, least, most float64) (Encoded, erro
 	low, high := leastRate, float64(mostRate)
 	rate := e.options.Rate
 	var got Encoded
-	for range mostRounds {
+	for round := 1; round <= mostRounds; round++ {
 		got = e.encoded(rate)
 		switch {
 		case got.Ratio < least:
@@ -66,7 +66,9 @@ func EncodeRatio(img *image.Gray, o Options, least, most float64) (Encoded, erro
 		default:
 			return got, nil
 		}
-		rate = math.Sqrt(low * high)
+		if rate = math.Sqrt(low * high); round < mostRounds {
+			clear(got.Data)
+		}
 	}
 	return got, fmt.Errorf("encoding WSQ: %w: %.1f:1 is the nearest to %v:1 to %v:1", ErrRatio, got.Ratio, least, most)
 }
@@ -153,7 +155,7 @@ func (e *encoder) normalise(img *image.Gray) {
 func (e *encoder) encode(rate float64) []byte {
 	q := binsFor(e.variances, rate)
 	blocks := quantise(e.binned, e.layout, e.plane, e.width, q)
-	out := make([]byte, 0, e.width*e.height/8+2048)
+	out := make([]byte, 0, headRoom)
 	out = append(out, 0xff, markSOI)
 	out = appendSegment(out, markCOM, e.nistcom(rate))
 	out = appendSegment(out, markCOM, []byte(notCertified))
@@ -164,6 +166,9 @@ func (e *encoder) encode(rate float64) []byte {
 	out = appendBlocks(out, 1, blocks[1], blocks[2])
 	return append(out, 0xff, markEOI)
 }
+
+// headRoom is enough for everything but blocks and their tables.
+const headRoom = 1 << 10
 
 // notCertified is in every file.
 const notCertified = "Encoded by loket wsq 1, which is not certified by the FBI."
@@ -237,28 +242,51 @@ func (e *encoder) frameHeader() []byte {
 	return append(out, algorithmNumber, softwareNumber>>8, softwareNumber&0xff)
 }
 
+// roomFor makes room for so many bytes more, and overwrites what it leaves behind.
+func roomFor(out []byte, n int) []byte {
+	if cap(out)-len(out) >= n {
+		return out
+	}
+	bigger := append(make([]byte, 0, len(out)+n), out...)
+	clear(out)
+	return bigger
+}
+
 // appendBlocks writes a Huffman table and the blocks that it is for.
 func appendBlocks(out []byte, id byte, blocks ...[]int16) []byte {
 	var counts [256]int
 	for _, block := range blocks {
-		symbols(block, func(s, _, _ int) { counts[s]++ })
+		symbols(block, func(s, _ int) { counts[s]++ })
 	}
 	perLength, listed := lengths(counts)
+	codes := codesOf(perLength, listed)
+	out = roomFor(out, tableRoom+len(blocks)*blockRoom+codedBits(counts, codes)/4) // a byte may need a second
 	body := append([]byte{id}, perLength[:]...)
 	out = appendSegment(out, markDHT, append(body, listed...))
-	codes := codesOf(perLength, listed)
 	for _, block := range blocks {
 		w := bitWriter{out: appendSegment(out, markSOB, []byte{id})}
-		symbols(block, func(s, bits, v int) {
+		symbols(block, func(s, v int) {
 			w.put(codes[s].code, codes[s].length)
-			if bits > 0 {
-				w.put(uint32(v), bits)
-			}
+			w.put(uint32(v), following(s))
 		})
 		w.flush()
 		out = w.out
 	}
 	return out
+}
+
+// tableRoom is enough for a Huffman table, blockRoom for a block's header, its last byte and the end marker.
+const (
+	tableRoom = 320
+	blockRoom = 16
+)
+
+// codedBits is how many bits so many symbols come to.
+func codedBits(counts [256]int, of [256]code) (n int) {
+	for s, count := range counts {
+		n += count * (of[s].length + following(s))
+	}
+	return n
 }
 
 // code is what one symbol is written as.

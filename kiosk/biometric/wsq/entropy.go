@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// symbols turns coefficients into symbols, each with its number of bits that follow, and hands them out.
-func symbols(block []int16, out func(symbol, bits, value int)) {
+// symbols turns coefficients into symbols, each with the number that follows it, or 0, and hands them out.
+func symbols(block []int16, out func(symbol, follows int)) {
 	zeros := 0
 	for _, v := range block {
 		if v == 0 {
@@ -27,29 +27,29 @@ func symbols(block []int16, out func(symbol, bits, value int)) {
 	}
 }
 
-func run(zeros int, out func(symbol, bits, value int)) {
+func run(zeros int, out func(symbol, follows int)) {
 	switch {
 	case zeros <= symLongestRun:
-		out(zeros, 0, 0)
+		out(zeros, 0)
 	case zeros < 1<<8:
-		out(symZeros8, 8, zeros)
+		out(symZeros8, zeros)
 	default:
-		out(symZeros16, 16, zeros)
+		out(symZeros16, zeros)
 	}
 }
 
-func value(v int, out func(symbol, bits, value int)) {
+func value(v int, out func(symbol, follows int)) {
 	switch {
 	case v >= leastValue && v <= mostValue:
-		out(v+symZeroValue, 0, 0)
+		out(v+symZeroValue, 0)
 	case v > 0 && v < 1<<8:
-		out(symPositive8, 8, v)
+		out(symPositive8, v)
 	case v > 0:
-		out(symPositive16, 16, v)
+		out(symPositive16, v)
 	case v > -1<<8:
-		out(symNegative8, 8, -v)
+		out(symNegative8, -v)
 	default:
-		out(symNegative16, 16, -v)
+		out(symNegative16, -v)
 	}
 }
 

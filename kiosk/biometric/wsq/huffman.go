@@ -14,6 +14,17 @@ const (
 	mostValue     = 74
 )
 
+// following is how many bits follow a symbol.
+func following(symbol int) int {
+	switch symbol {
+	case symPositive8, symNegative8, symZeros8:
+		return 8
+	case symPositive16, symNegative16, symZeros16:
+		return 16
+	}
+	return 0
+}
+
 // maxCode is the longest code, and quickBits what is looked up at once.
 const (
 	maxCode   = 16

@@ -22,6 +22,7 @@ import (
 
 	"loket/firmware-sim/stage"
 	"loket/kiosk/biometric"
+	"loket/kiosk/biometric/wsq"
 	"loket/kiosk/identity"
 	"loket/kiosk/record"
 	"loket/kiosk/record/recordtest"
@@ -110,7 +111,11 @@ func intake(t *testing.T, n int, key *identity.Identity, fingers ...biometric.Fi
 	for i, p := range fingers {
 		q := biometric.Quality{Score: 38 + i*6, Algorithm: "loket-basic", Version: "1"}
 		m.Ledger[p-1] = biometric.Entry{Position: p, Reason: biometric.Captured, Quality: &q}
-		part, err := record.PartOf(biometric.Sample{Modality: biometric.Finger, Position: p, MediaType: "image/png", Data: print(t, i)})
+		sample := biometric.Sample{Modality: biometric.Finger, Position: p, MediaType: "image/png", Data: print(t, i)}
+		if n%2 == 0 {
+			sample.MediaType, sample.Data = wsq.MediaType, compressed(t, sample.Data)
+		}
+		part, err := record.PartOf(sample)
 		check(t, err)
 		r.Parts = append(r.Parts, part)
 	}
@@ -154,6 +159,16 @@ func print(t *testing.T, n int) []byte {
 	return b.Bytes()
 }
 
+// compressed makes WSQ of a PNG.
+func compressed(t *testing.T, file []byte) []byte {
+	t.Helper()
+	img, err := png.Decode(bytes.NewReader(file))
+	check(t, err)
+	data, err := wsq.Encode(img.(*image.Gray), wsq.Options{})
+	check(t, err)
+	return data
+}
+
 func number(digits []byte) int {
 	n := 0
 	for _, d := range digits {
@@ -187,7 +202,7 @@ func TestEveryRecordOfAStoreIsOpenedCheckedAndDrawn(t *testing.T) {
 		t.Errorf("status %d\n%s%s", status, out, complaints)
 	}
 	for id, parts := range map[record.ID]int{two: 2, ten: 10} {
-		names, err := filepath.Glob(filepath.Join(d.Out, string(id), "fingers", "*.png"))
+		names, err := filepath.Glob(filepath.Join(d.Out, string(id), "fingers", "*.*"))
 		if err != nil || len(names) != parts {
 			t.Errorf("%d prints of %.12s, %v", len(names), id, err)
 		}

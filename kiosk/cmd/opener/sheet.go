@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"loket/kiosk/biometric"
+	"loket/kiosk/biometric/wsq"
 	"loket/kiosk/record"
 )
 
@@ -236,11 +237,11 @@ func decoded(f *opened, name string) (image.Image, string) {
 		if p.Name != name {
 			continue
 		}
-		conf, format, err := image.DecodeConfig(bytes.NewReader(p.Data))
-		if err != nil || conf.Width > maxSide || conf.Height > maxSide {
+		width, height, format, err := size(p)
+		if err != nil || width > maxSide || height > maxSide {
 			return nil, "a " + p.MediaType + " that is not drawn here"
 		}
-		what := fmt.Sprintf("%d × %d px, %s, %d kB", conf.Width, conf.Height, strings.ToUpper(format), len(p.Data)>>10)
+		what := fmt.Sprintf("%d × %d px, %s, %d kB", width, height, strings.ToUpper(format), len(p.Data)>>10)
 		img, err := decode(p)
 		if err != nil {
 			return nil, "an image that can't be read"
@@ -250,9 +251,26 @@ func decoded(f *opened, name string) (image.Image, string) {
 	return nil, "not captured"
 }
 
+// size tells what an image is, without decoding it.
+func size(p record.Part) (width, height int, format string, err error) {
+	if p.MediaType == wsq.MediaType {
+		head, err := wsq.DecodeConfig(p.Data)
+		return head.Width, head.Height, "wsq", err
+	}
+	conf, format, err := image.DecodeConfig(bytes.NewReader(p.Data))
+	return conf.Width, conf.Height, format, err
+}
+
 func decode(p record.Part) (image.Image, error) {
-	if p.MediaType == "image/jpeg" {
+	switch p.MediaType {
+	case "image/jpeg":
 		return jpeg.Decode(bytes.NewReader(p.Data))
+	case wsq.MediaType:
+		img, err := wsq.Decode(p.Data)
+		if err != nil {
+			return nil, err // not a nil *image.Gray in an interface
+		}
+		return img.Gray, nil
 	}
 	return png.Decode(bytes.NewReader(p.Data))
 }
