@@ -105,6 +105,13 @@ bench-usb: go ## USB/IP, and the bridge over the kernel in a virtual machine, ea
 	CGO_ENABLED=1 go test -c -o build/guest/libusb.test ./drivers/usb/libusb
 	.ci/guest build/guest/libusb.test -test.run '^$$' -test.bench Kernel -test.benchtime 200x
 
+# What works on fingers, for bench-fingers: packages whose benchmarks need no other process.
+FINGER_PACKAGES := ./kiosk/biometric/wsq ./kiosk/biometric/finger
+
+.PHONY: bench-fingers
+bench-fingers: go ## what prints take: compression, quality, comparison, in milliseconds of one core (needs LOKET_FIXTURES)
+	go test -run '^$$' -bench . -p 1 $(BENCHFLAGS) $(FINGER_PACKAGES)
+
 .PHONY: test-recorded
 test-recorded: house ## recorded devices through an unmodified kioskd, from ticket to receipt (needs gcc, umockdev and LOKET_FIXTURES)
 	@.ci/need umockdev $(CC_PACKAGES)

@@ -197,23 +197,3 @@ func TestCodesAndCoefficientsAreTheReferencesByteForByte(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkEncode(b *testing.B) {
-	img := gray(b, "synthetic/f101_1.pgm")
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := Encode(img, Options{}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkDecode(b *testing.B) {
-	data := fixture(b, "synthetic/wsq/f101_1.wsq")
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := Decode(data); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
