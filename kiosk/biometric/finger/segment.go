@@ -50,6 +50,28 @@ type Fingertip struct {
 	Angle   float64 // degrees, clockwise, by which this finger is turned: -180 up to 180
 }
 
+// Unsure is the confidence below which a segmentation tells no one hand from the other.
+const Unsure = 0.5
+
+// Hint is what would help the person most, and the fingers that it speaks of.
+func (s Segmentation) Hint() (biometric.Hint, []biometric.FingerPosition) {
+	switch {
+	case len(s.Fingers) == 0:
+		return biometric.HintPlace, nil
+	case s.TooMany:
+		return biometric.HintTooMany, nil
+	case s.UpsideDown:
+		return biometric.HintUpsideDown, nil
+	case s.WrongHand && s.Confidence >= Unsure:
+		return biometric.HintWrongHand, nil
+	case s.WrongHand:
+		return biometric.HintLiftAndRepeat, nil
+	case len(s.Missing) > 0:
+		return biometric.HintFingerMissing, slices.Clone(s.Missing)
+	}
+	return biometric.HintNone, nil
+}
+
 // Wipe overwrites the images and empties the segmentation.
 func (s *Segmentation) Wipe() {
 	for i := range s.Fingers {

@@ -2,7 +2,6 @@ package finger
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"slices"
 )
@@ -14,15 +13,20 @@ type blob struct {
 	x, y       float64 // middle, mm
 	xx, yy, xy float64 // covariance of its cells, mm2
 	coherence  float64
-	amplitude  float64 // mean, grey levels
+	amplitude  float64      // mean, grey levels
+	outline    [][2]float64 // its convex hull, mm
 }
 
 // area is in mm2.
 func (b blob) area(g *glass) float64 { return float64(b.cells) * g.mm * g.mm }
 
-// reach is how far an ellipse with b's covariance extends from its middle in a direction, mm.
+// reach is how far b extends from its middle in a direction, mm.
 func (b blob) reach(dx, dy float64) float64 {
-	return 2 * math.Sqrt(max(b.xx*dx*dx+2*b.xy*dx*dy+b.yy*dy*dy, 0))
+	var most float64
+	for _, p := range b.outline {
+		most = max(most, (p[0]-b.x)*dx+(p[1]-b.y)*dy)
+	}
+	return most
 }
 
 // axis is the direction of b's long axis: degrees clockwise from upwards, -90 up to 90; and the half lengths of both axes, mm.
@@ -47,10 +51,11 @@ const (
 const (
 	neck       = 0.8
 	waist      = 0.96
-	largeArea  = 400 // mm2
-	largeShare = 1.5 // of the median patch
+	largeArea  = 420 // mm2
+	largeShare = 1.6 // of the median of three patches or more
 	pieceArea  = 110 // mm2
 	pieceShare = 0.3 // of the patch
+	pieceWidth = 0.8 // of the median patch
 )
 
 // blobs finds the patches of skin, largest first, and labels their cells.
@@ -58,13 +63,17 @@ func (g *glass) blobs() []blob {
 	depth := g.depth(g.skin())
 	g.label = g.divide(depth, neck)
 	all := g.worth(g.measure())
+	usual := 0.0
+	if len(all) > 2 {
+		usual = all[len(all)/2].area(g)
+	}
 	for _, b := range all {
-		if b.area(g) > largeArea || b.area(g) > largeShare*all[len(all)/2].area(g) {
-			g.part(b, depth)
+		if b.area(g) > largeArea || usual > 0 && b.area(g) > largeShare*usual {
+			g.part(b, depth, pieceWidth*medianWidth(all))
 		}
 	}
 	all = g.worth(g.measure())
-	g.claim(all)
+	g.outline(all)
 	return all
 }
 
@@ -79,34 +88,34 @@ func (g *glass) worth(all []blob) []blob {
 	return all[:min(len(all), mostBlobs)]
 }
 
-// part gives the pieces of a patch labels of their own, where all of them are large enough to be fingers.
-func (g *glass) part(b blob, depth []int32) {
+func medianWidth(all []blob) float64 {
+	widths := make([]float64, len(all))
+	for i, b := range all {
+		widths[i] = 2 * shortHalf(b)
+	}
+	return median(widths)
+}
+
+// part gives the pieces of a patch labels of their own, where at least two are large and so many mm wide, as fingers are.
+func (g *glass) part(b blob, depth []int32, wide float64) {
 	own := make([]int32, len(depth))
 	for i, l := range g.label {
 		if l == b.label {
 			own[i] = depth[i]
 		}
 	}
-	pieces := g.divide(own, waist)
-	cells := map[int16]int{}
-	for _, l := range pieces {
-		if l != 0 {
-			cells[l]++
-		}
-	}
-	least := max(pieceArea/(g.mm*g.mm), pieceShare*float64(b.cells))
-	large := slices.DeleteFunc(slices.Collect(maps.Keys(cells)), func(l int16) bool { return float64(cells[l]) < least })
-	if len(large) < 2 {
+	apart := *g
+	apart.label = g.divide(own, waist)
+	least := max(pieceArea, pieceShare*b.area(g))
+	pieces := slices.DeleteFunc(apart.measure(), func(p blob) bool { return p.area(g) < least || 2*shortHalf(p) < wide })
+	next := slices.Max(g.label)
+	if len(pieces) < 2 || int(next)+len(pieces) > math.MaxInt16 {
 		return
 	}
-	slices.Sort(large)
-	next := slices.Max(g.label)
-	for i, l := range pieces {
-		switch k := slices.Index(large, l); {
-		case k > 0 && int(next)+k < math.MaxInt16:
-			g.label[i] = next + int16(k)
-		case k < 0 && l != 0:
-			g.label[i] = 0
+	for i, l := range apart.label {
+		if l != 0 {
+			k := slices.IndexFunc(pieces, func(p blob) bool { return p.label == l })
+			g.label[i] = []int16{0, b.label, next + int16(k)}[min(k+1, 2)]
 		}
 	}
 }

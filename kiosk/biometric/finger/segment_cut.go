@@ -197,13 +197,19 @@ func (g *glass) owns(label int16, p image.Point) bool {
 	return g.territory[y*g.w+x] == label
 }
 
-// claim gives every patch the cells between its own, as a fingertip is convex, and those around it as far as the margin
-// reaches; where two patches want the same cell, it is the nearer one's.
-func (g *glass) claim(blobs []blob) {
+// outline finds the convex hulls of patches, and gives every patch the cells within its own, as a fingertip is convex, and
+// those around it as far as the margin reaches. A cell that two patches want is the nearer one's.
+func (g *glass) outline(blobs []blob) {
 	g.territory = make([]int16, len(g.label))
 	var edge []int
-	for _, b := range blobs {
-		for _, i := range g.hull(b.label) {
+	for k := range blobs {
+		b := &blobs[k]
+		left, right := g.hull(b.label)
+		for _, p := range slices.Concat(left, right) {
+			x, y := g.at(p.Y*g.w + p.X)
+			b.outline = append(b.outline, [2]float64{x, y})
+		}
+		for _, i := range g.within(left, right) {
 			if g.label[i] == b.label || g.label[i] == 0 && g.territory[i] == 0 {
 				g.territory[i] = b.label
 				edge = append(edge, i)
@@ -224,9 +230,8 @@ func (g *glass) claim(blobs []blob) {
 	}
 }
 
-// hull lists the cells within the convex hull of a patch.
-func (g *glass) hull(label int16) []int {
-	var left, right []image.Point // the ends of each row
+// hull is the convex hull of a patch: the cells at the corners of its two sides, from top to bottom.
+func (g *glass) hull(label int16) (left, right []image.Point) {
 	for y := range g.h {
 		row := g.label[y*g.w : (y+1)*g.w]
 		first := slices.Index(row, label)
@@ -240,6 +245,11 @@ func (g *glass) hull(label int16) []int {
 		left = bend(left, image.Pt(first, y), 1)
 		right = bend(right, image.Pt(last, y), -1)
 	}
+	return left, right
+}
+
+// within lists the cells between the sides of a hull.
+func (g *glass) within(left, right []image.Point) []int {
 	var cells []int
 	for y := range g.h {
 		from, ok := between(left, y)

@@ -1,6 +1,10 @@
 package finger
 
-import "math"
+import (
+	"math"
+
+	"loket/kiosk/biometric"
+)
 
 // A fingertip's ridges arch over its core towards the tip, run flat across the joint, and meet in deltas between the two. So
 // the directions of the ridges, compared with those of model fingertips, tell which end is up. Models are the pattern classes
@@ -13,8 +17,12 @@ const (
 	flowW, flowH         = 2*(flowWide+flowSlideX) + 1, 2*(flowHigh+flowLift) + 1
 )
 
-// template holds the doubled directions of a model's ridges: cosine and sine.
-type template [flowW * flowH][2]float32
+// template holds the doubled directions of a model's ridges, cosine and sine, and to which side its loop opens: -1 to the
+// left, 1 to the right, 0 for a pattern that is no loop.
+type template struct {
+	ridges [flowW * flowH][2]float32
+	opens  int
+}
 
 // pole is a core or a delta, mm from the middle of the contact, y downwards.
 type pole struct{ x, y float64 }
@@ -30,7 +38,9 @@ func newTemplates() []template {
 		all = append(all, zeroPole(0, []pole{core}, []pole{{0, core.y + 6.6*reach}}))
 		for _, tilt := range []float64{-0.3, 0, 0.3} {
 			for _, x := range []float64{-5.6, 5.6} {
-				all = append(all, zeroPole(tilt, []pole{core}, []pole{{x * reach, core.y + 7.6*reach}}))
+				loop := zeroPole(tilt, []pole{core}, []pole{{x * reach, core.y + 7.6*reach}})
+				loop.opens = int(math.Copysign(1, -x))
+				all = append(all, loop)
 			}
 			sin, cos := math.Sincos(1.7 * tilt)
 			half := 2.6*reach - 1
@@ -43,10 +53,10 @@ func newTemplates() []template {
 
 func draw(direction func(x, y float64) float64) template {
 	var t template
-	for i := range t {
+	for i := range t.ridges {
 		x, y := float64(i%flowW-flowW/2), float64(i/flowW-flowH/2)
 		sin, cos := math.Sincos(2 * direction(x, y))
-		t[i] = [2]float32{float32(cos), float32(sin)}
+		t.ridges[i] = [2]float32{float32(cos), float32(sin)}
 	}
 	return t
 }
@@ -101,29 +111,41 @@ func (g *glass) flow(b blob, angle float64) (f field, weight float64) {
 	return f, weight
 }
 
-// match is how well a field agrees with the best of the models, -1 to 1, and with ridges that run straight across.
-func (f *field) match(models []template, weight float64) (best, flat float64) {
+// agreement is how well a field agrees with the best of the models, -1 to 1, with those whose loops open to the left and to
+// the right, and with ridges that run straight across.
+type agreement struct{ best, left, right, flat float64 }
+
+func (f *field) match(models []template, weight float64) agreement {
 	if weight == 0 {
-		return 0, 0
+		return agreement{}
 	}
+	a := agreement{best: -1, left: -1, right: -1}
 	for _, v := range f {
-		flat += float64(v[0]) / weight
+		a.flat += float64(v[0]) / weight
 	}
-	best = -1
 	for k := range models {
+		m := &models[k]
+		most := -1.0
 		for dy := -flowLift; dy <= flowLift; dy += 2 {
 			for dx := -flowSlideX; dx <= flowSlideX; dx += 2 {
-				best = max(best, f.against(&models[k], dx, dy)/weight)
+				most = max(most, f.against(m, dx, dy)/weight)
 			}
 		}
+		a.best = max(a.best, most)
+		switch m.opens {
+		case -1:
+			a.left = max(a.left, most)
+		case 1:
+			a.right = max(a.right, most)
+		}
 	}
-	return best, flat
+	return a
 }
 
 func (f *field) against(m *template, dx, dy int) float64 {
 	var sum float32
 	for y := range 2*flowHigh + 1 {
-		row := m[(y+flowLift+dy)*flowW+flowSlideX+dx:][:2*flowWide+1]
+		row := m.ridges[(y+flowLift+dy)*flowW+flowSlideX+dx:][:2*flowWide+1]
 		for x, v := range f[y*(2*flowWide+1):][:2*flowWide+1] {
 			sum += v[0]*row[x][0] + v[1]*row[x][1]
 		}
@@ -131,39 +153,58 @@ func (f *field) against(m *template, dx, dy int) float64 {
 	return float64(sum)
 }
 
-// flowWeight turns agreement into logarithms of odds.
-const flowWeight = 30
+// What the ridges say, in logarithms of odds.
+const (
+	flowWeight = 30  // for the agreement of a finger
+	ulnar      = 0.8 // for a loop that opens towards the little finger, as 19 of 20 loops do; radial loops say the contrary
+	radial     = 0.3 // the same on index fingers, where one loop in three is radial
+	mostLoops  = 1   // for all fingers together: it decides where nothing else does
+	loopSure   = 0.04
+)
 
 // flows judges fingertips by their ridges, each patch at each turn once.
 type flows struct {
 	g      *glass
 	models []template
-	known  map[[2]int]float64
+	known  map[[2]int]agreement
 }
 
 // score is how well the ridges of fingertips and of what lies below them fit a reading.
 func (f *flows) score(fingers []tip) float64 {
-	var sum float64
+	var sum, loops float64
 	for _, t := range fingers {
-		sum += f.of(t.blob, t.angle, f.models)
+		a := f.of(t.blob, t.angle)
+		sum += flowWeight * a.best
+		loops += a.loopOdds(t.position)
 		for _, b := range t.below {
-			sum += f.of(b, t.angle, nil)
+			sum += flowWeight * f.of(b, t.angle).flat
 		}
 	}
-	return flowWeight * sum
+	return sum + min(max(loops, -mostLoops), mostLoops)
 }
 
-// of is how well a patch agrees with the models, or where there are none, with ridges that run across.
-func (f *flows) of(b blob, angle float64, models []template) float64 {
-	key := [2]int{int(b.label), int(math.Round(angle/2)) + 1000*min(len(models), 1)}
-	if v, ok := f.known[key]; ok {
-		return v
+func (f *flows) of(b blob, angle float64) agreement {
+	key := [2]int{int(b.label), int(math.Round(angle / 2))}
+	a, ok := f.known[key]
+	if !ok {
+		field, weight := f.g.flow(b, 2*math.Round(angle/2))
+		a = field.match(f.models, weight)
+		f.known[key] = a
 	}
-	field, weight := f.g.flow(b, 2*math.Round(angle/2))
-	best, flat := field.match(models, weight)
-	if models == nil {
-		best = flat
+	return a
+}
+
+// loopOdds is what the side to which a finger's loop opens says of the hand.
+func (a agreement) loopOdds(p biometric.FingerPosition) float64 {
+	if max(a.left, a.right) < a.best-0.01 || math.Abs(a.left-a.right) < loopSure {
+		return 0
 	}
-	f.known[key] = best
-	return best
+	odds := ulnar
+	if p == biometric.RightIndex || p == biometric.LeftIndex {
+		odds = radial
+	}
+	if (a.right > a.left) != p.Right() {
+		return -odds
+	}
+	return odds
 }

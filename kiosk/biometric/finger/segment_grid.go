@@ -154,11 +154,14 @@ func (g *glass) coherence(i int) float64 {
 	return math.Sqrt(d*d+c*c) / sum
 }
 
-// Cells of skin differ from the bare glass by lively ridges, or by being dark where wet ridges run together.
+// Cells of skin differ from the bare glass by lively ridges, or by being dark where wet ridges run together. Between two
+// fingers lies a line of cells that are as bright as the glass, even where ridges on both sides make them lively.
 const (
 	leastAmplitude = 9    // grey levels: below lie noise, smudges and ghosts of older prints
 	amplitudeShare = 0.22 // of the liveliest cells
 	leastDarkness  = 90   // grey levels below the glass
+	darknessShare  = 0.12 // of the usual lively cell
+	largestHole    = 10   // mm2, that is closed
 )
 
 // skin marks the cells that a finger touches.
@@ -172,14 +175,25 @@ func (g *glass) skin() []bool {
 		return make([]bool, len(g.mean))
 	}
 	least := max(leastAmplitude, amplitudeShare*percentile(lively, 0.85))
+	var dark []float32
+	for i, a := range g.amplitude {
+		if a > least {
+			dark = append(dark, bare-g.mean[i])
+		}
+	}
+	leastDrop := float32(darknessShare)
+	if len(dark) > 0 {
+		leastDrop *= percentile(dark, 0.5)
+	}
 	raw := make([]float32, len(g.mean))
 	for i := range raw {
-		if g.amplitude[i] > least || bare-g.mean[i] > leastDarkness {
+		drop := bare - g.mean[i]
+		if g.amplitude[i] > least && drop > leastDrop || drop > leastDarkness {
 			raw[i] = 1
 		}
 	}
 	mask := make([]bool, len(raw))
-	for i, share := range g.spread(raw, 2) {
+	for i, share := range g.spread(raw, 1) {
 		mask[i] = share > 0.5
 	}
 	g.fill(mask)
@@ -192,7 +206,7 @@ func percentile(values []float32, share float64) float32 {
 	return sorted[int(share*float64(len(sorted)-1))]
 }
 
-// fill closes holes of up to 40 mm2.
+// fill closes small holes.
 func (g *glass) fill(mask []bool) {
 	seen := make([]bool, len(mask))
 	var queue []int
@@ -214,7 +228,7 @@ func (g *glass) fill(mask []bool) {
 				}
 			})
 		}
-		if !border && float64(len(queue))*g.mm*g.mm < 40 {
+		if !border && float64(len(queue))*g.mm*g.mm < largestHole {
 			for _, i := range queue {
 				mask[i] = true
 			}

@@ -45,18 +45,20 @@ const (
 	strayAcross = 1.7  // mm
 	strayDrop   = 1.8  // mm
 	strayWidth  = 0.08 // of its logarithm
+	strayLength = 0.12
 	strayScale  = 0.13
 	strayTurn   = 30 // degrees, of a whole hand
 )
 
 // What a reading costs in logarithms of odds.
 const (
-	costOther   = 1.5 // the other hand
+	costOther   = 1.0 // the other hand
 	costDown    = 1.5 // upside down
 	costMissing = 3.5 // a finger that is not there
 	costBelow   = 1.5 // a middle phalanx
 	costExtra   = 9   // a column that is no finger
 	mostWidth   = 3   // what a width may cost at most: contacts depend on pressure
+	mostLength  = 2   // and a length
 	mostOff     = 8   // what one measure may cost at most
 )
 
@@ -147,7 +149,7 @@ func (r reader) decide(readings map[string]reading) reading {
 	for _, c := range readings {
 		lead[index(c.down)] = max(lead[index(c.down)], c.score)
 	}
-	flows := flows{g: r.g, models: newTemplates(), known: map[[2]int]float64{}}
+	flows := flows{g: r.g, models: newTemplates(), known: map[[2]int]agreement{}}
 	best := reading{score: math.Inf(-1)}
 	var scores []float64
 	for _, key := range slices.Sorted(maps.Keys(readings)) {
@@ -268,7 +270,7 @@ func (s seen) turnCost(angle float64) float64 {
 	if short == 0 {
 		return mostOff
 	}
-	stray := 4.5 + 14*math.Exp(-9*(long/short-1))
+	stray := 3.6 + 14*math.Exp(-9*(long/short-1))
 	return min(off(turned(2*(axis-angle))/2, stray), 4.5)
 }
 
@@ -337,12 +339,13 @@ func (s seen) named(p biometric.FingerPosition, expected float64) tip {
 // misfit is what columns cost as these digits.
 func misfit(columns []seen, digits []int, side, angle float64) float64 {
 	n := float64(len(columns))
-	var u, x, w, e float64
+	var u, x, w, l, e float64
 	for i, s := range columns {
-		_, _, short := s.axis()
+		long, short := s.size()
 		u += s.u / n
 		x += side * across[digits[i]] / n
-		w += math.Log(max(short, 0.1)) / n
+		w += short / n
+		l += long / n
 		e += math.Log(width[digits[i]]) / n
 	}
 	scale := 0.5 + 0.5*math.Exp(w-e)/8
@@ -355,12 +358,19 @@ func misfit(columns []seen, digits []int, side, angle float64) float64 {
 	fitted := num / den
 	cost := off(fitted-scale, strayScale)
 	for i, s := range columns {
-		_, _, short := s.axis()
+		long, short := s.size()
+		expected := math.Log(width[digits[i]]) - e
 		cost += off(s.u-u-fitted*(side*across[digits[i]]-x), strayAcross)
-		cost += min(off(math.Log(max(short, 0.1))-w-(math.Log(width[digits[i]])-e), strayWidth), mostWidth)
+		cost += min(off(short-w-expected, strayWidth), mostWidth) + min(off(long-l-expected, strayLength), mostLength)
 		cost += s.turnCost(angle + side*lean[digits[i]])
 	}
 	return cost + arcCost(columns, digits)
+}
+
+// size is the logarithms of a contact's half length and half width in mm.
+func (s seen) size() (long, short float64) {
+	_, long, short = s.axis()
+	return math.Log(max(long, 0.1)), math.Log(max(short, 0.1))
 }
 
 // arcCost is what it costs that the tips don't lie on the arc of these digits, shallow or deep.
