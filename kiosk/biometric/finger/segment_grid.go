@@ -256,7 +256,7 @@ func (g *glass) around(i int, fn func(j int)) {
 // depth is for each cell of a mask how far it lies from the outside, in thirds of a cell (chamfer 3-4). The border of the
 // glass is no outside.
 func (g *glass) depth(mask []bool) []int32 {
-	const far = math.MaxInt32 / 2
+	far := int32(4 * (g.w + g.h)) // further than any cell can be
 	d := make([]int32, len(mask))
 	for i, in := range mask {
 		if in {
