@@ -7,6 +7,7 @@ SHELL := bash
 # Where things go: programs in bin/, what a run leaves in run/, everything else that is made in build/.
 N ?= 1
 CYCLES ?= 1000
+SELF ?=
 SCENARIO ?=
 PHOTO ?=
 FINGERS ?=
@@ -56,8 +57,8 @@ help: ## list the targets
 	  /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: programs ## one intake from ticket to receipt, headless, into run/demo/ (N=3 SCENARIO=dry-finger PHOTO=file FINGERS=folder)
-	@bin/loket-demo demo --bin bin --out run/demo --n $(N) $(if $(SCENARIO),--scenario '$(SCENARIO)') \
+demo: programs ## one intake from ticket to receipt, headless, into run/demo/ (N=3 SELF=1 SCENARIO=dry-finger PHOTO=file FINGERS=folder)
+	@bin/loket-demo demo --bin bin --out run/demo --n $(N) $(if $(SELF),--self-service) $(if $(SCENARIO),--scenario '$(SCENARIO)') \
 	  $(if $(PHOTO),--photo '$(PHOTO)') $(if $(FINGERS),--fingers '$(FINGERS)')
 
 .PHONY: run

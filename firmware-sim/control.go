@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	_ "embed" // the page
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,6 +42,7 @@ func (c control) serve(ctx context.Context, ln net.Listener) error {
 
 func (c control) routes() http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", page)
 	mux.HandleFunc("GET /v1/state", c.state)
 	mux.HandleFunc("GET /v1/scenarios", func(w http.ResponseWriter, _ *http.Request) { answer(w, builtIns()) })
 	mux.HandleFunc("POST /v1/events", c.event)
@@ -51,6 +53,18 @@ func (c control) routes() http.Handler {
 	})
 	mux.HandleFunc("POST /v1/step", c.step)
 	return mux
+}
+
+//go:embed hand.html
+var hand []byte
+
+// page serves the page with which somebody plays the applicant's hand. It loads nothing from elsewhere.
+func page(w http.ResponseWriter, _ *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(hand) // whoever asked may be gone
 }
 
 // local lets nothing through that a page in a browser could send: a Host or an Origin that is not this machine's loopback

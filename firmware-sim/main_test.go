@@ -273,6 +273,10 @@ func TestTheControlAPI(t *testing.T) {
 		{"POST", "/v1/events", `{"event": "scan K7Q2M9X4TB"}`, 409, "hint:"},
 		{"POST", "/v1/events", `{"event": "replug reader"}`, 200, `"reader":{"plugged":true,"scanned":2}`},
 		{"POST", "/v1/events", `{"event": "next-person"}`, 200, `"person":2`},
+		{"POST", "/v1/events", `{"event": "person 7"}`, 200, `"person":7`},
+		{"POST", "/v1/events", `{"event": "person"}`, 400, "hint:"},
+		{"POST", "/v1/events", `{"event": "by-hand"}`, 200, `"by_hand":true`},
+		{"POST", "/v1/events", `{"event": "by-itself"}`, 200, `"by_hand":false`},
 		{"POST", "/v1/events", `{"event": "fly"}`, 400, "hint:"},
 		{"POST", "/v1/events", `{"event": "turn"}`, 409, "photo"},
 		{"POST", "/v1/events", `{"even": "lift"}`, 400, "hint:"},
@@ -293,6 +297,30 @@ func TestTheControlAPI(t *testing.T) {
 	}
 	if _, text := p.ask("GET", "/v1/scenarios", "", nil); !strings.Contains(text, `"dry-finger"`) {
 		t.Errorf("scenarios: %s", text)
+	}
+}
+
+func TestThePageOfTheHandLoadsNothingFromElsewhere(t *testing.T) {
+	p := start(t)
+	code, text := p.ask("GET", "/", "", nil)
+	if code != 200 || !strings.Contains(text, "<title>The applicant's hand</title>") {
+		t.Fatalf("%d %.200s", code, text)
+	}
+	for _, sign := range []string{"http://", "https://", "src=", "@import", "url("} {
+		if strings.Contains(text, sign) {
+			t.Errorf("the page has %q", sign)
+		}
+	}
+	// Everything that it can ask for is an event.
+	for _, list := range regexp.MustCompile(`(?m)^  const (?:ways|poses) = \[(.*)\];$`).FindAllStringSubmatch(text, -1) {
+		for _, word := range strings.Split(strings.ReplaceAll(list[1], `"`, ""), ", ") {
+			if _, err := subject.ParseEvent(word); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if code, _ := p.ask("GET", "/", "", func(r *http.Request) { r.Host = "evil.example" }); code != 403 {
+		t.Errorf("a rebound name gets the page: %d", code)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"loket/firmware-sim/stage"
@@ -14,6 +15,7 @@ type demoCmd struct {
 	N        int    `name:"n" help:"How many people." default:"1"`
 	Scenario string `help:"A scenario that the simulated people follow; a file, or the name of one in firmware-sim/scenarios." placeholder:"FILE"`
 	Photo    string `help:"A photograph before the lens instead of a synthetic face." placeholder:"FILE"`
+	Self     bool   `name:"self-service" help:"At a self-service kiosk; sessions end at a desk, which compares the fingers."`
 	Fingers  string `help:"A folder with fingerprint images for the glass instead of synthetic fingers." placeholder:"FOLDER"`
 }
 
@@ -27,7 +29,7 @@ func (d *demoCmd) Run(ctx context.Context, c *cli) error {
 		return err
 	}
 	began := time.Now()
-	centre, err := stage.New(stage.Options{Dir: c.Out, Bin: c.Bin, Policy: "nl-residence-permit", Sim: sim})
+	centre, err := stage.New(stage.Options{Dir: c.Out, Bin: c.Bin, Policy: d.policy(), Desk: d.Self, Sim: sim})
 	if err != nil {
 		return err
 	}
@@ -52,6 +54,14 @@ func (d *demoCmd) Run(ctx context.Context, c *cli) error {
 	return nil
 }
 
+// policy is the kiosk's.
+func (d *demoCmd) policy() string {
+	if d.Self {
+		return "nl-residence-permit-self-service"
+	}
+	return "nl-residence-permit"
+}
+
 // sim gives firmware-sim's arguments.
 func (d *demoCmd) sim() ([]string, error) {
 	var args []string
@@ -70,19 +80,10 @@ func (d *demoCmd) sim() ([]string, error) {
 	return args, nil
 }
 
-// serve takes the people through, one after the other, with an attendant beside them.
+// serve takes the people through, one after the other, with attendants beside them.
 func (d *demoCmd) serve(ctx context.Context, centre *stage.Centre) ([]stage.Intake, error) {
-	ctx, stop := context.WithCancel(ctx)
-	attendant := &stage.Attendant{Kiosk: centre.Kiosk, Pseudonym: "attendant-1"}
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		_ = attendant.Run(ctx)
-	}()
-	defer func() {
-		stop()
-		<-gone
-	}()
+	leave := staffed(ctx, centre, nil)
+	defer leave()
 	var intakes []stage.Intake
 	for i := range d.N {
 		if i > 0 {
@@ -97,6 +98,25 @@ func (d *demoCmd) serve(ctx context.Context, centre *stage.Centre) ([]stage.Inta
 		intakes = append(intakes, intake)
 	}
 	return intakes, nil
+}
+
+// staffed puts an attendant beside each station until the returned function is called. code is for decisions at a desk; nil for
+// none.
+func staffed(ctx context.Context, centre *stage.Centre, code func(context.Context) (string, error)) (leave func()) {
+	ctx, stop := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	attend := func(a stage.Attendant) { work.Go(func() { _ = a.Run(ctx) }) }
+	if centre.Desk {
+		attend(stage.Attendant{Kiosk: centre.Kiosk, Pseudonym: "attendant-1", Desk: stage.DeskName})
+		attend(stage.Attendant{Kiosk: centre.Counter, Pseudonym: "attendant-2", Code: code})
+		work.Go(func() { _ = centre.Accompany(ctx) })
+	} else {
+		attend(stage.Attendant{Kiosk: centre.Kiosk, Pseudonym: "attendant-1"})
+	}
+	return func() {
+		stop()
+		work.Wait()
+	}
 }
 
 // one takes one person through and prints the chain.

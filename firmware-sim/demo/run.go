@@ -9,11 +9,14 @@ import (
 	"loket/firmware-sim/stage"
 )
 
-type runCmd struct{}
+type runCmd struct {
+	Supervised bool `help:"A supervised kiosk, whose sessions end there."`
+}
 
 // Run is `make run`.
-func (runCmd) Run(ctx context.Context, c *cli) error {
-	centre, err := stage.New(stage.Options{Dir: c.Out, Bin: c.Bin, Policy: "nl-residence-permit"})
+func (r runCmd) Run(ctx context.Context, c *cli) error {
+	people := demoCmd{Self: !r.Supervised}
+	centre, err := stage.New(stage.Options{Dir: c.Out, Bin: c.Bin, Policy: people.policy(), Desk: true})
 	if err != nil {
 		return err
 	}
@@ -22,6 +25,10 @@ func (runCmd) Run(ctx context.Context, c *cli) error {
 		return err
 	}
 	password, err := centre.Supervisor(ctx, "supervisor")
+	if err != nil {
+		return err
+	}
+	staff, err := centre.SignIn(ctx, "supervisor", password)
 	if err != nil {
 		return err
 	}
@@ -38,19 +45,21 @@ func (runCmd) Run(ctx context.Context, c *cli) error {
 Try, in another terminal, from this folder:
   %[1]s status
   %[1]s session start --next     call whoever is next; the simulated person comes and an attendant taps
-  %[1]s session show
+  %[1]s session show             the same with --socket %[7]s for the desk
   %[1]s outbox
   %[1]s trace ID                 with any id that you see
 
   bin/kiosk-ui --windowed --socket %[4]s   the applicant's screen, where there is a display
   %[5]s   the staff's console: supervisor, password %[6]s
+  %[2]s   the applicant's hand at the kiosk; %[8]s at the desk
 
-Simulated devices: %[2]s (docs/scenarios.md). Logs: %[3]s.
+An attendant moves each session to the desk, where the fingers are compared. Logs: %[3]s.
 Ctrl-C ends it.
-`, ctl, centre.Control(), filepath.Join(c.Out, "logs"), nearby(centre.Socket()), centre.Console(), password)
-	attendant := &stage.Attendant{Kiosk: centre.Kiosk, Pseudonym: "attendant-1"}
-	_ = attendant.Run(ctx)
+`, ctl, centre.Control(), filepath.Join(c.Out, "logs"), nearby(centre.Socket()), centre.Console(), password, nearby(centre.DeskSocket()), centre.DeskControl())
+	leave := staffed(ctx, centre, staff.Code)
+	<-ctx.Done()
 	fmt.Println("\nending…")
+	leave()
 	return centre.StopAll()
 }
 

@@ -144,12 +144,7 @@ func (c *Centre) Describe() string {
 }
 
 // NextPerson lets another simulated person step up. It returns when they are drawn.
-func (c *Centre) NextPerson(ctx context.Context) error {
-	if err := c.Event(ctx, "next-person"); err != nil || !c.Desk {
-		return err
-	}
-	return event(ctx, c.DeskControl(), "next-person")
-}
+func (c *Centre) NextPerson(ctx context.Context) error { return c.Event(ctx, "next-person") }
 
 // Event has the simulated person or a device do something: a line of a scenario, as docs/scenarios.md describes it.
 func (c *Centre) Event(ctx context.Context, line string) error { return event(ctx, c.Control(), line) }
@@ -176,22 +171,37 @@ func event(ctx context.Context, control, line string) error {
 	return nil
 }
 
-// PersonTime asks the simulated devices how long people have taken so far.
-func (c *Centre) PersonTime(ctx context.Context) (time.Duration, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Control()+"/v1/state", nil)
+// simState is what a simulator tells of its person.
+type simState struct {
+	Person            int   `json:"person"`
+	HumanMilliseconds int64 `json:"human_ms"`
+}
+
+// state asks a simulator how its person is.
+func state(ctx context.Context, control string) (simState, error) {
+	var s simState
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, control+"/v1/state", nil)
 	if err != nil {
-		return 0, err
+		return s, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, fmt.Errorf("asking the simulated devices: %w", err)
+		return s, fmt.Errorf("asking the simulated devices: %w", err)
 	}
 	defer resp.Body.Close()
-	var state struct {
-		HumanMilliseconds int64 `json:"human_ms"`
+	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
+		return s, fmt.Errorf("asking the simulated devices: %w", err)
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&state); err != nil {
-		return 0, fmt.Errorf("asking the simulated devices: %w", err)
+	return s, nil
+}
+
+// PersonTime asks the simulated devices how long people have taken so far.
+func (c *Centre) PersonTime(ctx context.Context) (time.Duration, error) {
+	s, err := state(ctx, c.Control())
+	took := time.Duration(s.HumanMilliseconds) * time.Millisecond
+	if err != nil || !c.Desk {
+		return took, err
 	}
-	return time.Duration(state.HumanMilliseconds) * time.Millisecond, nil
+	s, err = state(ctx, c.DeskControl())
+	return took + time.Duration(s.HumanMilliseconds)*time.Millisecond, err
 }

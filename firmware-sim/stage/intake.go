@@ -9,6 +9,7 @@ import (
 	"loket/kiosk"
 	"loket/kiosk/api"
 	"loket/kiosk/biometric"
+	"loket/kiosk/session"
 	"loket/queue"
 	"loket/queue/station"
 
@@ -63,10 +64,20 @@ func (c *Centre) Serve(ctx context.Context, t station.IssuedTicket, byCode bool,
 	if err := c.startWhenReady(ctx, start); err != nil {
 		return intake, err
 	}
-	if err := c.follow(ctx, &intake, progress); err != nil {
+	if err := c.follow(ctx, c.Kiosk, &intake, progress); err != nil {
 		return intake, err
 	}
-	if err := c.receipted(ctx, &intake); err != nil {
+	at := c.Kiosk
+	if intake.End == string(session.HandedOver) {
+		at = c.Counter
+		if err := c.follow(ctx, at, &intake, progress); err != nil {
+			return intake, err
+		}
+	}
+	if intake.Record == "" {
+		return intake, fmt.Errorf("the session of ticket %s ended %s", intake.Ticket, intake.End)
+	}
+	if err := c.receipted(ctx, at, &intake); err != nil {
 		return intake, err
 	}
 	after, err := c.PersonTime(ctx)
@@ -89,10 +100,10 @@ func (c *Centre) startWhenReady(ctx context.Context, start api.Start) error {
 // errSeen ends a watch that has seen what it waited for.
 var errSeen = errors.New("seen")
 
-// follow waits until the ticket's session has ended.
-func (c *Centre) follow(ctx context.Context, intake *Intake, progress func(string)) error {
+// follow waits until the ticket's session has ended at a station.
+func (c *Centre) follow(ctx context.Context, at *api.Client, intake *Intake, progress func(string)) error {
 	state := ""
-	err := c.Kiosk.Watch(ctx, func(st api.Status) error {
+	err := at.Watch(ctx, func(st api.Status) error {
 		if s := st.Session; s != nil && s.Ticket == intake.Ticket {
 			intake.Session = s.ID
 			if now := string(s.State); now != state && progress != nil {
@@ -109,16 +120,13 @@ func (c *Centre) follow(ctx context.Context, intake *Intake, progress func(strin
 	if !errors.Is(err, errSeen) {
 		return err
 	}
-	if intake.Record == "" {
-		return fmt.Errorf("the session of ticket %s ended %s", intake.Ticket, intake.End)
-	}
 	return nil
 }
 
-// receipted waits until the kiosk has deleted the record on a receipt and the queue has heard of it.
-func (c *Centre) receipted(ctx context.Context, intake *Intake) error {
+// receipted waits until the station has deleted the record on a receipt and the queue has heard of it.
+func (c *Centre) receipted(ctx context.Context, at *api.Client, intake *Intake) error {
 	for {
-		trace, err := c.Trace(ctx, intake.Record)
+		trace, err := traceAt(ctx, at, intake.Record)
 		if err != nil {
 			return err
 		}
@@ -138,8 +146,12 @@ func (c *Centre) receipted(ctx context.Context, intake *Intake) error {
 
 // Trace asks the kiosk for a chain.
 func (c *Centre) Trace(ctx context.Context, id string) (kiosk.Trace, error) {
+	return traceAt(ctx, c.Kiosk, id)
+}
+
+func traceAt(ctx context.Context, at *api.Client, id string) (kiosk.Trace, error) {
 	var t kiosk.Trace
-	reply, err := c.Kiosk.Do(ctx, api.Command{Trace: &api.TraceQuery{ID: id}})
+	reply, err := at.Do(ctx, api.Command{Trace: &api.TraceQuery{ID: id}})
 	if err != nil {
 		return t, err
 	}

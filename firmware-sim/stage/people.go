@@ -94,6 +94,28 @@ func (a *Attendant) answer(st api.Status) (session.Event, bool) {
 	return session.Event{}, false
 }
 
+// Accompany has the same person stand at the desk as at the kiosk, until ctx ends.
+func (c *Centre) Accompany(ctx context.Context) error {
+	at := 1
+	for ctx.Err() == nil {
+		err := c.Kiosk.Watch(ctx, func(st api.Status) error {
+			if st.Session == nil {
+				return nil
+			}
+			kiosk, err := state(ctx, c.Control())
+			if err != nil || kiosk.Person == at {
+				return err
+			}
+			at = kiosk.Person
+			return event(ctx, c.DeskControl(), fmt.Sprintf("person %d", at))
+		})
+		if ctx.Err() == nil && err != nil {
+			pause(ctx, 20*time.Millisecond) // something is starting
+		}
+	}
+	return ctx.Err()
+}
+
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():

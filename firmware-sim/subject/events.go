@@ -32,6 +32,11 @@ func (s *Subject) Do(ctx context.Context, e Event) error {
 		return s.leave()
 	case VerbNextPerson:
 		return s.NextPerson(ctx)
+	case VerbPerson:
+		return s.become(ctx, e.Times)
+	case VerbByHand, VerbByItself:
+		s.update(func() { s.byHand = e.Verb == VerbByHand })
+		return nil
 	case VerbUnplug, VerbReplug:
 		return s.plug(e.Device, e.Verb == VerbReplug)
 	case VerbTrouble, VerbRecover:

@@ -80,7 +80,7 @@ func (s *Subject) wish(g Lamps) deed {
 		return rest
 	case on && (g.Lift || !s.glass.held && (!g.Armed || g.Again != s.glass.again)):
 		return lift
-	case !on && g.Armed && !g.Lift && (g.Single || len(g.Wanted) > 0):
+	case !on && !s.byHand && g.Armed && !g.Lift && (g.Single || len(g.Wanted) > 0):
 		return present
 	}
 	return rest

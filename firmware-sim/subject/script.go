@@ -26,6 +26,9 @@ const (
 	VerbPose       Verb = "pose"        // how the person sits before the lens
 	VerbLeave      Verb = "leave"       // the person walks away
 	VerbNextPerson Verb = "next-person" // another person comes
+	VerbPerson     Verb = "person"      // a certain person comes
+	VerbByHand     Verb = "by-hand"     // somebody else moves the hand: fingers come by events alone
+	VerbByItself   Verb = "by-itself"   // the hand follows the lamps again
 	VerbUnplug     Verb = "unplug"
 	VerbReplug     Verb = "replug"
 	VerbTrouble    Verb = "trouble" // hang, stall, garbage, short, long, slow
@@ -126,7 +129,7 @@ type Event struct {
 	Device  Device           // unplug, replug, trouble, recover
 	Trouble trouble.Kind
 	Text    string        // scan
-	Times   int           // trouble: transfers that it touches; repeat: rounds more; 0 is without end
+	Times   int           // trouble: transfers that it touches; repeat: rounds more; 0 is without end; person: which
 	For     time.Duration // wait, reaction
 	Until   Condition     // wait
 }
@@ -221,7 +224,7 @@ func parseEvent(line string) (Event, error) {
 		return parsePresent(rest)
 	case VerbOffer:
 		return parseOffer(rest)
-	case VerbLift, VerbMove, VerbLeave, VerbNextPerson:
+	case VerbLift, VerbMove, VerbLeave, VerbNextPerson, VerbByHand, VerbByItself:
 		return Event{Verb: Verb(verb)}, nothingAfter(verb, rest)
 	case VerbUnplug, VerbReplug, VerbRecover:
 		d, rest, err := parseDevice(verb, rest)
@@ -231,6 +234,12 @@ func parseEvent(line string) (Event, error) {
 		return Event{Verb: Verb(verb), Device: d}, nothingAfter(verb, rest)
 	case VerbScan:
 		return parseScan(strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), verb)))
+	case VerbPerson:
+		if len(rest) != 1 {
+			return Event{}, fmt.Errorf("%s wants a number (hint: person 2)", verb)
+		}
+		n, err := parseCount(rest[0])
+		return Event{Verb: VerbPerson, Times: n}, err
 	case VerbReaction:
 		if len(rest) != 1 {
 			return Event{}, fmt.Errorf("%s wants one time (hint: reaction 300ms)", verb)

@@ -66,6 +66,7 @@ type Subject struct {
 	pose     synth.Scene // without who
 	sitting  bool
 	away     bool
+	byHand   bool // fingers come by events alone
 	reaction time.Duration
 	used     map[Device]bool // since this person came
 	busy     map[Device]bool
@@ -204,6 +205,7 @@ type State struct {
 	Reaction    string   `json:"reaction"`
 	HumanMS     int64    `json:"human_ms"` // how long devices waited for the person, in all
 	Away        bool     `json:"away"`
+	ByHand      bool     `json:"by_hand"` // fingers come by events alone
 	Sitting     bool     `json:"sitting"`
 	Glass       []string `json:"glass"` // fingers on it
 	Shown       uint64   `json:"presentations"`
@@ -260,7 +262,7 @@ func (s *Subject) State() State {
 		s.look(func() { st.Reader.Plugged = !s.unplug[Reader] })
 	}
 	s.look(func() {
-		st.Person, st.Reaction, st.Away, st.Sitting = s.person, s.reaction.String(), s.away, s.sitting
+		st.Person, st.Reaction, st.Away, st.Sitting, st.ByHand = s.person, s.reaction.String(), s.away, s.sitting, s.byHand
 		st.Glass, st.Shown, st.Next, st.Playing = fingerNames(s.glass.fingers), s.shown, len(s.next), s.playing
 		st.Scanner.Plugged, st.Camera.Plugged = !s.unplug[Scanner], !s.unplug[Camera]
 	})
@@ -329,8 +331,15 @@ func (w *stopwatch) total() time.Duration {
 
 // NextPerson sends the present person away and brings another one, who is ready when it returns.
 func (s *Subject) NextPerson(ctx context.Context) error {
+	var present int
+	s.look(func() { present = s.person })
+	return s.become(ctx, present+1)
+}
+
+// become brings a certain person.
+func (s *Subject) become(ctx context.Context, person int) error {
 	s.update(func() {
-		s.person++
+		s.person = person
 		s.pose, s.away, s.offer = synth.Scene{}, false, synth.RightIndex
 		clear(s.used)
 	})

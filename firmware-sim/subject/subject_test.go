@@ -498,6 +498,36 @@ func TestNobodyActsWhereNobodyIs(t *testing.T) {
 	})
 }
 
+func TestSomebodyElseMovesTheHandUntilItFollowsTheLampsAgain(t *testing.T) {
+	withPerson(t, subject.Options{}, func(r *rig) {
+		dev := r.open(scanner.Driver()).(drivers.FingerprintScanner)
+		defer dev.Close()
+		do := func(line string) {
+			e, err := subject.ParseEvent(line)
+			if err == nil {
+				err = r.person.Do(r.Context(), e)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		do("by-hand")
+		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+		if _, err := dev.Capture(ctx, indexPair, nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("somebody acted: %v", err)
+		}
+		cancel()
+		do("by-itself")
+		if _, err := dev.Capture(r.Context(), indexPair, nil); err != nil {
+			t.Error(err)
+		}
+		do("person 4")
+		if st := r.person.State(); st.Person != 4 || st.ByHand {
+			t.Errorf("then: %+v", st)
+		}
+	})
+}
+
 func TestAScenarioRepeatsAndCanBeReplaced(t *testing.T) {
 	withPerson(t, subject.Options{Alone: true}, func(r *rig) {
 		play := func(text string) {
