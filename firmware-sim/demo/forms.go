@@ -18,6 +18,9 @@ import (
 	"loket/kiosk/biometric/wsq"
 	"loket/kiosk/identity"
 	"loket/kiosk/record"
+	"loket/kiosk/record/ansinist"
+	"loket/kiosk/record/iso19794"
+	"loket/kiosk/record/iso39794"
 )
 
 // form is one way in which a sample can be written down.
@@ -87,13 +90,59 @@ func eachForm(presented [][]byte, opened []*record.Record, fn func(form)) error 
 	}
 	for _, r := range opened {
 		for _, p := range r.Parts {
-			fn(form{p.Name, p.Data})
-			if err := pixels(p.Name, p.Data, fn); err != nil {
+			images, err := imagesOf(p)
+			if err != nil {
 				return err
+			}
+			for _, image := range images {
+				fn(form{p.Name, image})
+				if err := pixels(p.Name, image, fn); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// imagesOf gives the images of a part: the part itself, or those inside a file for other systems. What such a file says in words
+// is no sample, and much of it is written elsewhere for good reasons: ids, the station, the policy.
+func imagesOf(p record.Part) (images [][]byte, err error) {
+	switch p.Name {
+	case "record.an2":
+		f, err := ansinist.Parse(p.Data)
+		for _, r := range f.Records {
+			if r.Image != nil {
+				images = append(images, r.Image)
+			}
+		}
+		return images, err
+	case "face.iso19794":
+		faces, err := iso19794.ParseFaces(p.Data)
+		for _, f := range faces {
+			images = append(images, f.Image)
+		}
+		return images, err
+	case "fingers.iso19794":
+		r, err := iso19794.ParseFingers(p.Data)
+		for _, v := range r.Views {
+			images = append(images, v.Image)
+		}
+		return images, err
+	case "face.iso39794":
+		r, err := iso39794.ParseFaces(p.Data)
+		for _, f := range r.Faces {
+			images = append(images, f.Image)
+		}
+		return images, err
+	case "fingers.iso39794":
+		r, err := iso39794.ParseFingers(p.Data)
+		for _, f := range r.Fingers {
+			images = append(images, f.Image)
+		}
+		return images, err
+	}
+	return [][]byte{p.Data}, nil
 }
 
 // nextJPEG cuts the next JPEG file out of a stream.

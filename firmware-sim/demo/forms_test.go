@@ -6,10 +6,12 @@ import (
 	"image/color"
 	"image/jpeg"
 	"image/png"
+	"os"
 	"slices"
 	"testing"
 
 	"loket/kiosk/biometric/wsq"
+	"loket/kiosk/record"
 )
 
 func picture(seed uint64, wide, high int) []byte {
@@ -43,6 +45,25 @@ func TestEveryFormOfAPictureIsLookedFor(t *testing.T) {
 	}
 	if len(sizes) > 0 {
 		t.Errorf("there is also %v", sizes)
+	}
+}
+
+func TestOfAFileForOtherSystemsItsImagesAreLookedFor(t *testing.T) {
+	for name, want := range map[string]int{"record.an2": 4, "face.iso19794": 1, "fingers.iso19794": 2, "face.iso39794": 1, "fingers.iso39794": 2} {
+		data, err := os.ReadFile("../../kiosk/record/testdata/files/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		images, err := imagesOf(record.Part{Name: name, Data: data})
+		if err != nil || len(images) != want {
+			t.Errorf("%s: %d images, %v", name, len(images), err)
+		}
+		if _, err := imagesOf(record.Part{Name: name, Data: []byte("none")}); err == nil {
+			t.Errorf("%s that is none has images", name)
+		}
+	}
+	if images, err := imagesOf(record.Part{Name: "face.jpg", Data: []byte("x")}); err != nil || len(images) != 1 {
+		t.Errorf("a photograph: %d images, %v", len(images), err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"loket/kiosk/biometric"
+	"loket/kiosk/biometric/wsq"
 	"loket/kiosk/record/ansinist"
 	"loket/kiosk/record/iso19794"
 	"loket/kiosk/record/iso39794"
@@ -74,6 +75,23 @@ func Files(m Manifest, samples []biometric.Sample, want []string) (parts []Part,
 		}
 	}
 	return parts, nil
+}
+
+// greyOf decodes a sample that is WSQ or an 8 bit grey PNG. The caller wipes it.
+func greyOf(s biometric.Sample) (*image.Gray, error) {
+	if s.MediaType == wsq.MediaType {
+		m, err := wsq.Decode(s.Data)
+		return m.Gray, err
+	}
+	m, err := png.Decode(bytes.NewReader(s.Data))
+	if err != nil {
+		return nil, fmt.Errorf("reading a %s: %w", s.Modality, err)
+	}
+	grey, ok := m.(*image.Gray)
+	if !ok {
+		return nil, fmt.Errorf("reading a %s: it is not 8 bit grey", s.Modality)
+	}
+	return grey, nil
 }
 
 // WipeParts overwrites the data of parts.
@@ -233,13 +251,9 @@ func permanence(e biometric.Entry) string {
 
 // bits makes a signature's image one of black and white, half way between.
 func bits(s biometric.Sample) (ansinist.Signature, error) {
-	m, err := png.Decode(bytes.NewReader(s.Data))
+	grey, err := greyOf(s)
 	if err != nil {
-		return ansinist.Signature{}, fmt.Errorf("reading the signature: %w", err)
-	}
-	grey, ok := m.(*image.Gray)
-	if !ok {
-		return ansinist.Signature{}, errors.New("reading the signature: it is not 8 bit grey")
+		return ansinist.Signature{}, err
 	}
 	defer clear(grey.Pix)
 	w, h := grey.Rect.Dx(), grey.Rect.Dy()
@@ -279,30 +293,54 @@ func (b builder) face19794() ([]byte, error) {
 	return iso19794.EncodeFaces(faces)
 }
 
+// fingers19794 writes the prints as they are or, where one is compressed and another is not, all without compression: such a record
+// has one coding.
 func (b builder) fingers19794() ([]byte, error) {
 	samples := b.of(biometric.Finger)
 	if len(samples) == 0 {
 		return nil, nil
 	}
-	ppi, coding := samples[0].PPI, samples[0].MediaType
-	compression, ok := map[string]iso19794.Compression{"image/x-wsq": iso19794.WSQ, "image/png": iso19794.PNG}[coding]
-	if !ok || ppi < 125 || ppi > 1010 {
-		return nil, fmt.Errorf("a finger of type %q at %d pixels an inch has no place there", clip(coding), ppi)
+	ppi := samples[0].PPI
+	if ppi < 125 || ppi > 1010 || slices.ContainsFunc(samples, func(s biometric.Sample) bool { return s.PPI != ppi }) {
+		return nil, errors.New("all fingers of a record must have one scale, of 125 to 1010 pixels an inch")
+	}
+	coding := samples[0].MediaType
+	compression := map[string]iso19794.Compression{wsq.MediaType: iso19794.WSQ, "image/png": iso19794.PNG}[coding]
+	if slices.ContainsFunc(samples, func(s biometric.Sample) bool { return s.MediaType != coding }) {
+		compression = iso19794.Raw
 	}
 	n := uint16(ppi)
 	r := iso19794.Fingers{Level: level(ppi), Unit: 1, ScanX: n, ScanY: n, ImageX: n, ImageY: n, Depth: 8, Compression: compression}
-	for _, s := range samples {
-		if s.PPI != ppi || s.MediaType != coding {
-			return nil, errors.New("all fingers of a record must have one scale and one compression")
+	defer func() {
+		for i := range r.Views {
+			if compression == iso19794.Raw {
+				clear(r.Views[i].Image)
+			}
 		}
-		size, err := picture.Of(s.Data)
+	}()
+	for _, s := range samples {
+		v, err := view(s, compression)
 		if err != nil {
 			return nil, err
 		}
-		r.Views = append(r.Views, iso19794.View{Position: s.Position, Count: 1, Number: 1, Quality: iso19794.NoQuality,
-			Width: size.Width, Height: size.Height, Image: s.Data})
+		r.Views = append(r.Views, v)
 	}
 	return r.Encode()
+}
+
+func view(s biometric.Sample, c iso19794.Compression) (iso19794.View, error) {
+	v := iso19794.View{Position: s.Position, Count: 1, Number: 1, Quality: iso19794.NoQuality, Image: s.Data}
+	if c == iso19794.Raw {
+		grey, err := greyOf(s)
+		if err != nil {
+			return v, err
+		}
+		v.Width, v.Height, v.Image = grey.Rect.Dx(), grey.Rect.Dy(), grey.Pix
+		return v, nil
+	}
+	head, err := picture.Of(s.Data)
+	v.Width, v.Height = head.Width, head.Height
+	return v, err
 }
 
 // level is the image acquisition level of ISO/IEC 19794-4:2005, table 1, with the smallest range of grey values that the table

@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"loket/kiosk/biometric"
+	"loket/kiosk/biometric/wsq"
 	"loket/kiosk/plan"
 	"loket/kiosk/record"
 	"loket/kiosk/record/ansinist"
@@ -21,18 +23,39 @@ import (
 	"loket/kiosk/record/recordtest"
 )
 
-func greyPNG(t *testing.T, w, h int, fill byte) []byte {
-	t.Helper()
+func grey(w, h int, pixel func(x, y int) byte) *image.Gray {
 	m := image.NewGray(image.Rect(0, 0, w, h))
 	for i := range m.Pix {
-		m.Pix[i] = fill
+		m.Pix[i] = pixel(i%w, i/w)
 	}
+	return m
+}
+
+func encodePNG(t *testing.T, m *image.Gray) []byte {
+	t.Helper()
 	var b bytes.Buffer
 	if err := png.Encode(&b, m); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
 }
+
+func encodeWSQ(t *testing.T, m *image.Gray) []byte {
+	t.Helper()
+	done, err := wsq.EncodeRatio(m, wsq.Options{}, 10, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done.Data
+}
+
+// ridges is no finger: rings around a point, with a period of nine pixels and a grain.
+func ridges(x, y int) byte {
+	r := math.Hypot(float64(x-60), float64(y-80))
+	return byte(128 + 90*math.Sin(r*2*math.Pi/9) + float64((x*7919+y*104729)%31))
+}
+
+func black(_, _ int) byte { return 0 }
 
 func intake(t *testing.T) (record.Manifest, []biometric.Sample) {
 	t.Helper()
@@ -50,10 +73,10 @@ func intake(t *testing.T) (record.Manifest, []biometric.Sample) {
 		}
 	}
 	return m, []biometric.Sample{
-		{Modality: biometric.Finger, Position: 7, MediaType: "image/png", Data: greyPNG(t, 24, 32, 200), PPI: 500, Quality: biometric.Quality{Score: 44, Algorithm: "site model", Version: "2"}},
+		{Modality: biometric.Finger, Position: 7, MediaType: wsq.MediaType, Data: encodeWSQ(t, grey(120, 160, ridges)), PPI: 500, Quality: biometric.Quality{Score: 44, Algorithm: "site model", Version: "2"}},
 		{Modality: biometric.Face, MediaType: "image/jpeg", Data: face.Bytes(), Quality: q},
-		{Modality: biometric.Finger, Position: 2, MediaType: "image/png", Data: greyPNG(t, 20, 30, 200), PPI: 500, Quality: q},
-		{Modality: biometric.Signature, MediaType: "image/png", Data: greyPNG(t, 12, 2, 0)},
+		{Modality: biometric.Finger, Position: 2, MediaType: wsq.MediaType, Data: encodeWSQ(t, grey(140, 150, ridges)), PPI: 500, Quality: q},
+		{Modality: biometric.Signature, MediaType: "image/png", Data: encodePNG(t, grey(12, 2, black))},
 	}
 }
 
@@ -127,14 +150,14 @@ func TestTheANSINISTFileSaysWhatTheIntakeCameTo(t *testing.T) {
 10.038:quality measured by loket-basic 1
 10.992:00
 14.005:20260302
-14.011:PNG
+14.011:WSQ20
 14.012:8
 14.013:2
 14.020:quality measured by loket-basic 1
 14.024:2,61,0000,1
 14.904:Maker,Model,A1
 14.005:20260302
-14.011:PNG
+14.011:WSQ20
 14.012:8
 14.013:7
 14.020:quality measured by site model 2
@@ -167,7 +190,7 @@ func TestTheANSINISTFileSaysWhatTheIntakeCameTo(t *testing.T) {
 	}
 }
 
-func TestTheISOFilesHoldTheSamplesAsTheyAre(t *testing.T) {
+func TestTheISOFilesHoldTheSamples(t *testing.T) {
 	m, samples := intake(t)
 	found := files(t, m, samples)
 	face, err := iso19794.ParseFaces(found["face.iso19794"])
@@ -175,7 +198,7 @@ func TestTheISOFilesHoldTheSamplesAsTheyAre(t *testing.T) {
 		t.Errorf("19794-5: %v", err)
 	}
 	fingers, err := iso19794.ParseFingers(found["fingers.iso19794"])
-	if err != nil || len(fingers.Views) != 2 || fingers.Views[0].Position != 2 || !bytes.Equal(fingers.Views[1].Image, samples[0].Data) || fingers.Level != 30 {
+	if err != nil || len(fingers.Views) != 2 || fingers.Views[0].Position != 2 || fingers.Compression != iso19794.WSQ || !bytes.Equal(fingers.Views[1].Image, samples[0].Data) || fingers.Level != 30 {
 		t.Errorf("19794-4: %v", err)
 	}
 	der, err := iso39794.ParseFaces(found["face.iso39794"])
@@ -183,10 +206,49 @@ func TestTheISOFilesHoldTheSamplesAsTheyAre(t *testing.T) {
 		t.Errorf("39794-5: %v", err)
 	}
 	prints, err := iso39794.ParseFingers(found["fingers.iso39794"])
-	if err != nil || len(prints.Fingers) != 2 || !bytes.Equal(prints.Fingers[0].Image, samples[2].Data) || prints.Fingers[0].PPI != 500 ||
+	if err != nil || len(prints.Fingers) != 2 || !bytes.Equal(prints.Fingers[0].Image, fingers.Views[0].Image) || prints.Fingers[0].PPI != 500 || !prints.Fingers[0].Lossy ||
 		!prints.Fingers[0].Captured.Equal(m.Created.Add(-50*time.Second)) {
 		t.Errorf("39794-4: %v", err)
 	}
+}
+
+func TestPrintsThatWereSealedWithoutLossAreSoEverywhere(t *testing.T) {
+	m, samples := intake(t)
+	lossless(t, samples, 0)
+	lossless(t, samples, 2)
+	found := files(t, m, samples)
+	f, err := ansinist.Parse(found["record.an2"])
+	if cga, _ := f.Records[3].Field(11); err != nil || string(cga.Value) != "PNG" || !bytes.Equal(f.Records[3].Image, samples[2].Data) {
+		t.Errorf("%s, %v", cga.Value, err)
+	}
+	r, err := iso19794.ParseFingers(found["fingers.iso19794"])
+	if err != nil || r.Compression != iso19794.PNG || !bytes.Equal(r.Views[1].Image, samples[0].Data) {
+		t.Errorf("compression %d, %v", r.Compression, err)
+	}
+	d, err := iso39794.ParseFingers(found["fingers.iso39794"])
+	if err != nil || d.Fingers[0].Lossy || !bytes.Equal(d.Fingers[0].Image, samples[2].Data) {
+		t.Error(err)
+	}
+}
+
+func TestWhereOnePrintIsCompressedAndAnotherIsNotISO19794HasPixels(t *testing.T) {
+	m, samples := intake(t)
+	lossless(t, samples, 0)
+	found := files(t, m, samples)
+	r, err := iso19794.ParseFingers(found["fingers.iso19794"])
+	if err != nil || r.Compression != iso19794.Raw || !bytes.Equal(r.Views[1].Image, grey(120, 160, ridges).Pix) || len(r.Views[0].Image) != 140*150 {
+		t.Errorf("compression %d, %v", r.Compression, err)
+	}
+	d, err := iso39794.ParseFingers(found["fingers.iso39794"])
+	if err != nil || !d.Fingers[0].Lossy || d.Fingers[1].Lossy {
+		t.Error(err)
+	}
+}
+
+// lossless makes a print one that lost nothing.
+func lossless(t *testing.T, samples []biometric.Sample, i int) {
+	t.Helper()
+	samples[i].MediaType, samples[i].Data = "image/png", encodePNG(t, grey(map[int]int{0: 120, 2: 140}[i], map[int]int{0: 160, 2: 150}[i], ridges))
 }
 
 func TestARecordCarriesItsFiles(t *testing.T) {
@@ -220,7 +282,7 @@ func TestARecordCarriesItsFiles(t *testing.T) {
 	for _, p := range opened.Manifest.Parts {
 		names = append(names, p.Name)
 	}
-	want := []string{"face.jpg", "fingers/02.png", "fingers/07.png", "signature.png", "record.an2", "face.iso19794", "fingers.iso19794", "face.iso39794", "fingers.iso39794"}
+	want := []string{"face.jpg", "fingers/02.wsq", "fingers/07.wsq", "signature.png", "record.an2", "face.iso19794", "fingers.iso19794", "face.iso39794", "fingers.iso39794"}
 	if !slices.Equal(names, want) {
 		t.Errorf("%v", names)
 	}
@@ -238,10 +300,10 @@ func TestAnIntakeWithoutSamplesHasNoISOFiles(t *testing.T) {
 func TestFilesThatCanNotBeBuiltAreNotSilentlyLeftOut(t *testing.T) {
 	m, samples := intake(t)
 	for name, change := range map[string]func() []string{
-		"an unknown kind":        func() []string { return []string{"ansi-nist", "tiff"} },
-		"a signature in colour":  func() []string { samples[3].Data = samples[1].Data; return []string{"ansi-nist"} },
-		"prints of two scales":   func() []string { samples[0].PPI = 1000; return []string{"iso-19794"} },
-		"a print that is no PNG": func() []string { samples[0].Data = []byte("none"); return []string{"iso-39794"} },
+		"an unknown kind":       func() []string { return []string{"ansi-nist", "tiff"} },
+		"a signature in colour": func() []string { samples[3].Data = samples[1].Data; return []string{"ansi-nist"} },
+		"prints of two scales":  func() []string { samples[0].PPI = 1000; return []string{"iso-19794"} },
+		"a print that is none":  func() []string { samples[0].Data = []byte("none"); return []string{"iso-39794"} },
 	} {
 		if parts, err := record.Files(m, samples, change()); err == nil || parts != nil {
 			t.Errorf("%s: %d parts", name, len(parts))

@@ -75,7 +75,7 @@ func TestABadFileEndsInOneAndNamesTheRule(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ data, want string }{
-		"a wrong width":    {strings.Replace(string(good), "14.006:20", "14.006:21", 1), "field 14.006 HLL: it must be the width of the image, 20 pixels, and is 21 (a rule of ANSI/NIST-ITL 1-2011 Update 2015)"},
+		"a wrong width":    {strings.Replace(string(good), "14.006:140", "14.006:141", 1), "field 14.006 HLL: it must be the width of the image, 140 pixels, and is 141 (a rule of ANSI/NIST-ITL 1-2011 Update 2015)"},
 		"cut":              {string(good[:len(good)-1]), "record 10 (Type-8"},
 		"no record at all": {"GIF89a", "it is none of"},
 		"nothing":          {"", "it is none of"},
