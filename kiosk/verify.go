@@ -12,6 +12,7 @@ import (
 	"loket/drivers"
 	"loket/kiosk/api"
 	"loket/kiosk/biometric"
+	"loket/kiosk/biometric/wsq"
 	"loket/kiosk/handover"
 	"loket/kiosk/plan"
 	"loket/kiosk/session"
@@ -157,7 +158,7 @@ func probeStep(s session.Session, f biometric.FingerPosition) (plan.Step, bool) 
 			continue
 		}
 		step := s.Plan.Steps[i]
-		step.Want, step.Fallback, step.Lossless = []biometric.FingerPosition{f}, nil, true
+		step.Want, step.Fallback, step.Lossless, step.Compression = []biometric.FingerPosition{f}, nil, true, nil
 		step.Rules.Attempts, step.Rules.LimitSeconds, step.Rules.AtLimit = probeAttempts, 0, plan.KeepBest
 		return step, true
 	}
@@ -183,6 +184,10 @@ func compare(by Comparer, reference, probe biometric.Sample) (biometric.Comparis
 
 // grey decodes a finger image.
 func grey(s biometric.Sample) (*image.Gray, error) {
+	if s.MediaType == wsq.MediaType {
+		img, err := wsq.Decode(s.Data)
+		return img.Gray, err
+	}
 	if s.MediaType != "image/png" {
 		return nil, fmt.Errorf("reading a print of type %q: %w", s.MediaType, errByEye)
 	}

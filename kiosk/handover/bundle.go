@@ -57,6 +57,8 @@ type Part struct {
 	Quality   biometric.Quality        `json:"quality"`
 	Size      int                      `json:"size"`
 	SHA256    string                   `json:"sha256"`
+
+	Compression *biometric.Compression `json:"compression,omitempty"`
 }
 
 // Sample is a sample with the step that it belongs to. It redacts itself as [biometric.Sample] does.
@@ -132,7 +134,7 @@ func (b *Bundle) seal(dst io.Writer, by *identity.Identity, to Offer, now time.T
 
 func describe(s Sample) Part {
 	return Part{Step: s.Step, Modality: s.Modality, Position: s.Position, MediaType: s.MediaType, Width: s.Width, Height: s.Height, PPI: s.PPI,
-		Quality: s.Quality, Size: len(s.Data), SHA256: digest(s.Data)}
+		Quality: s.Quality, Size: len(s.Data), SHA256: digest(s.Data), Compression: s.Compression}
 }
 
 func digest(data []byte) string {
@@ -337,7 +339,7 @@ func readChain(src io.Reader) ([][]byte, error) {
 func (b *Bundle) readSamples(src io.Reader, parts []Part) error {
 	for _, p := range parts {
 		s := Sample{p.Step, biometric.Sample{Modality: p.Modality, Position: p.Position, MediaType: p.MediaType, Width: p.Width, Height: p.Height,
-			PPI: p.PPI, Quality: p.Quality, Data: make([]byte, p.Size)}}
+			PPI: p.PPI, Quality: p.Quality, Compression: p.Compression, Data: make([]byte, p.Size)}}
 		b.Samples = append(b.Samples, s)
 		if _, err := io.ReadFull(src, s.Data); err != nil {
 			return fmt.Errorf("reading a sample: %w", err)

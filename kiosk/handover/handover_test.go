@@ -107,11 +107,11 @@ func bundled(t testing.TB) *Bundle {
 }
 
 func (b *Bundle) add(step plan.Step, f biometric.FingerPosition) {
-	media := "image/png"
+	media, done := "image/x-wsq", &biometric.Compression{Algorithm: "an encoder", Version: "7", Rate: 0.75, Ratio: 15.5}
 	if step.Modality == biometric.Face {
-		media = "image/jpeg"
+		media, done = "image/jpeg", nil
 	}
-	b.Samples = append(b.Samples, Sample{step.ID, biometric.Sample{Modality: step.Modality, Position: f, MediaType: media,
+	b.Samples = append(b.Samples, Sample{step.ID, biometric.Sample{Modality: step.Modality, Position: f, MediaType: media, Compression: done,
 		Data: []byte(fmt.Sprintf("the pixels of %s %d", step.Modality, f)), Width: 4, Height: 4}})
 }
 
