@@ -9,7 +9,7 @@ import (
 // Touch is how a finger meets the glass. The zero value is a clean print of a clean finger.
 type Touch struct {
 	Pressure float64 // -1 light to 1 hard: thin to thick ridges, small to large contact
-	Moisture float64 // -1 dry to 1 wet: broken to flooded ridges
+	Moisture float64 // -1 dry to 1 wet: broken to flooded ridges; skin that is drier or wetter still lies beyond
 	Noise    float64 // scale of blobs, specks and fading: 0 none, 1 usual, 2.6 poor
 	Plastic  float64 // how far the skin is twisted: 0 not, 1 usual
 }
@@ -25,17 +25,17 @@ func Usual(seed uint64) Touch {
 	}
 }
 
-// Dry returns a touch of dry skin, which leaves thin and broken ridges.
+// Dry returns a touch of skin so dry that its ridges are thin and broken all over: a print that no policy takes.
 func Dry(seed uint64) Touch {
 	t := Usual(seed)
-	t.Moisture, t.Pressure, t.Noise = -1, -0.6, 2
+	t.Moisture, t.Pressure, t.Noise = -1.3, -1.1, 5.5
 	return t
 }
 
-// Wet returns a touch of wet skin, whose ridges run together.
+// Wet returns a touch of skin so wet that its ridges run together: a print that no policy takes.
 func Wet(seed uint64) Touch {
 	t := Usual(seed)
-	t.Moisture, t.Pressure, t.Noise = 1, 0.7, 1.5
+	t.Moisture, t.Pressure, t.Noise = 1.6, 0.8, 1.5
 	return t
 }
 

@@ -31,7 +31,7 @@ type FaceAnalyser interface {
 
 // Acquirer captures steps. The zero value works. It holds nothing between captures.
 type Acquirer struct {
-	Finger   FingerAnalyser   // nil: finger.Basic
+	Finger   FingerAnalyser   // nil: finger.Analyser
 	Face     FaceAnalyser     // nil: face.Basic
 	Encoder  FingerEncoder    // nil: our own, which is not certified
 	Now      func() time.Time // stamps attempts; nil: time.Now
@@ -114,7 +114,7 @@ type capture struct {
 
 func (c *capture) defaults() {
 	if c.finger == nil {
-		c.finger = finger.Basic{}
+		c.finger = finger.Analyser{}
 	}
 	if c.face == nil {
 		c.face = face.Basic{}

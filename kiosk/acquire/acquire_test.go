@@ -629,7 +629,7 @@ func BenchmarkTwoFingers(b *testing.B) {
 			gray.Pix[y*gray.Stride+x] = uint8(140 + 90*math.Sin((float64(x)*0.6+float64(y)*0.8)*2*math.Pi/9))
 		}
 	}
-	c := &capture{step: supervised(b), finger: finger.Basic{}}
+	c := &capture{step: supervised(b), finger: finger.Analyser{}}
 	img := drivers.Image{Gray: gray, PPI: 500, Fingers: []drivers.FingerBox{{Box: image.Rect(200, 300, 616, 860)}, {Box: image.Rect(900, 300, 1316, 860)}}}
 	for b.Loop() {
 		got, _, err := c.split(img, c.step.Want, 0)

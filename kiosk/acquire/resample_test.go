@@ -16,16 +16,17 @@ import (
 	"loket/kiosk/plan"
 )
 
-// waves is a picture of stripes, so many pixels from one to the next.
-func waves(width, height int, period float64, down bool) *image.Gray {
+// fingerprint is a picture of arched ridges in an oval, so many pixels from one to the next.
+func fingerprint(width, height int, period float64) *image.Gray {
 	m := image.NewGray(image.Rect(0, 0, width, height))
 	for y := range height {
 		for x := range width {
-			at := x
-			if down {
-				at = y
+			dx, dy := float64(2*x)/float64(width)-1, float64(2*y)/float64(height)-1
+			v := 255.0
+			if dx*dx+dy*dy < 0.7 {
+				v = 128 + 100*math.Sin(2*math.Pi*(float64(y)+40*dx*dx)/period)
 			}
-			m.Pix[y*m.Stride+x] = uint8(math.Round(128 + 100*math.Sin(2*math.Pi*(float64(at)+0.5)/period)))
+			m.Pix[y*m.Stride+x] = uint8(math.Round(v))
 		}
 	}
 	return m
@@ -55,7 +56,7 @@ func (l *lens) Capture(context.Context, []biometric.FingerPosition, func(drivers
 func TestFinerScannersAreBroughtToThePolicysScale(t *testing.T) {
 	st := supervised(t)
 	st.Want, st.Compression = st.Want[:1], nil
-	l := &lens{sensor: drivers.Sensor{Width: 1000, Height: 1000, PPI: 1000, Fingers: 1}, finger: waves(1000, 1000, 18, true)}
+	l := &lens{sensor: drivers.Sensor{Width: 1000, Height: 1000, PPI: 1000, Fingers: 1}, finger: fingerprint(1000, 1000, 18)}
 	r, err := (&Acquirer{}).Capture(t.Context(), st, l, nil)
 	if err != nil || r.Status != biometric.Accepted || len(r.Samples) != 1 {
 		t.Fatalf("%s, %d samples, %v", r.Status, len(r.Samples), err)
@@ -80,7 +81,7 @@ func TestFinerScannersAreBroughtToThePolicysScale(t *testing.T) {
 
 func TestNativeScaleIsKeptWhereThePolicyDoesNotSpeakOfIt(t *testing.T) {
 	for _, ppi := range []int{385, 512, 1000} {
-		l := &lens{sensor: drivers.Sensor{Width: 1000, Height: 1000, PPI: ppi, Fingers: 1}, finger: waves(1000, 1000, 18, true)}
+		l := &lens{sensor: drivers.Sensor{Width: 1000, Height: 1000, PPI: ppi, Fingers: 1}, finger: fingerprint(1000, 1000, 18)}
 		r, err := (&Acquirer{}).Capture(t.Context(), step(t, "device-test", "finger"), l, nil)
 		if err != nil || len(r.Samples) != 1 {
 			t.Fatalf("%d ppi: %s, %v", ppi, r.Status, err)
@@ -95,7 +96,7 @@ func TestNativeScaleIsKeptWhereThePolicyDoesNotSpeakOfIt(t *testing.T) {
 
 func TestUnfitScannersDoNotCaptureForEnrolment(t *testing.T) {
 	for _, sensor := range []drivers.Sensor{{Width: 256, Height: 180, PPI: 385, Fingers: 1}, {Width: 384, Height: 290, PPI: 512, Fingers: 1}, {}} {
-		l := &lens{sensor: sensor, finger: waves(1000, 1000, 18, true)}
+		l := &lens{sensor: sensor, finger: fingerprint(1000, 1000, 18)}
 		r, err := (&Acquirer{}).Capture(t.Context(), supervised(t), l, nil)
 		var unfit *plan.UnfitError
 		if !errors.As(err, &unfit) || r.Status != biometric.Faulted || l.calls != 0 || drivers.Verdict(err) != "" {

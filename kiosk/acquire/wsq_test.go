@@ -69,7 +69,7 @@ func TestAnotherEncoderIsPluggedIn(t *testing.T) {
 	st := supervised(t)
 	st.Want = st.Want[:1]
 	finger := func() *lens {
-		return &lens{sensor: drivers.Sensor{Width: 1000, Height: 1000, PPI: 500, Fingers: 1}, finger: waves(1000, 1000, 9, true)}
+		return &lens{sensor: drivers.Sensor{Width: 1000, Height: 1000, PPI: 500, Fingers: 1}, finger: fingerprint(1000, 1000, 9)}
 	}
 	broken := errors.New("the licence is gone")
 	r, err := (&Acquirer{Encoder: refusing{broken}}).Capture(t.Context(), st, finger(), nil)
