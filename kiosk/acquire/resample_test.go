@@ -49,7 +49,7 @@ func (l *lens) Capture(context.Context, []biometric.FingerPosition, func(drivers
 	l.calls++
 	m := &image.Gray{Pix: slices.Clone(l.finger.Pix), Stride: l.finger.Stride, Rect: l.finger.Rect}
 	l.given = append(l.given, m)
-	box := image.Rect(101, 100, 801, 900)
+	box := image.Rect(101, 100, 701, 800)
 	return drivers.Image{Gray: m, PPI: l.sensor.PPI, Fingers: []drivers.FingerBox{{Box: box}}}, nil
 }
 
@@ -66,7 +66,7 @@ func TestFinerScannersAreBroughtToThePolicysScale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.PPI != 500 || s.Width != 351 || s.Height != 400 || img.Bounds() != image.Rect(0, 0, 351, 400) {
+	if s.PPI != 500 || s.Width != 301 || s.Height != 350 || img.Bounds() != image.Rect(0, 0, 301, 350) {
 		t.Errorf("%d ppi, %d x %d, %v", s.PPI, s.Width, s.Height, img.Bounds())
 	}
 	for where, q := range map[string]biometric.Quality{"sample": s.Quality, "outcome": r.Outcome.Findings[0].Quality,
@@ -87,7 +87,7 @@ func TestNativeScaleIsKeptWhereThePolicyDoesNotSpeakOfIt(t *testing.T) {
 			t.Fatalf("%d ppi: %s, %v", ppi, r.Status, err)
 		}
 		s := r.Samples[0]
-		if _, said := s.Quality.Measures[MeasureResampledFrom]; s.PPI != ppi || s.Width != 700 || s.Height != 800 || said {
+		if _, said := s.Quality.Measures[MeasureResampledFrom]; s.PPI != ppi || s.Width != 600 || s.Height != 700 || said {
 			t.Errorf("%d ppi, %d x %d, %v", s.PPI, s.Width, s.Height, s.Quality.Measures)
 		}
 		r.Wipe()

@@ -11,7 +11,8 @@ import (
 
 // Analyser judges fingers by NFIQ 2's measures. The zero value scores them with our own estimate on the NFIQ 2 scale.
 type Analyser struct {
-	Model *Model // of the site; nil: our own estimate
+	Model    *Model // of the site; nil: our own estimate
+	Minutiae bool   // take the measures of [OwnMeasures] too, which takes longer; so it is done for a model that needs them
 }
 
 // Scales, in pixels an inch: what is measured, and what is brought to it first.
@@ -41,7 +42,7 @@ func (a Analyser) Analyse(img *image.Gray, ppi int) (Report, error) {
 		img = enlarge(img, ppi, usualPPI)
 		defer clear(img.Pix)
 	}
-	m, err := measure(withoutFrame(img))
+	m, err := Measure(img)
 	switch {
 	case err == nil && m.blank():
 		return Report{Empty: true, Hint: biometric.HintPlace}, nil
@@ -50,7 +51,13 @@ func (a Analyser) Analyse(img *image.Gray, ppi int) (Report, error) {
 	case err != nil:
 		return Report{}, fmt.Errorf("analysing a finger: %w", err)
 	}
-	quality, err := a.model().Score(m.Measures)
+	model := a.model()
+	if a.Minutiae || model.minutiae {
+		if err := m.addMinutiae(img); err != nil {
+			return Report{}, fmt.Errorf("analysing a finger: %w", err)
+		}
+	}
+	quality, err := model.Score(m.Measures)
 	if err != nil {
 		return Report{}, fmt.Errorf("analysing a finger: %w", err)
 	}
@@ -103,8 +110,9 @@ const (
 // hint is the one thing that would help most.
 func (m Measured) hint() biometric.Hint {
 	grey := m.Measures[MeasureRegionMean]
+	minutiae, counted := m.Measures[MeasureMinutiae]
 	switch {
-	case m.Foreground < leastForeground:
+	case m.Foreground < leastForeground, counted && minutiae < leastMinutiae:
 		return biometric.HintCentre
 	case grey < blackGrey:
 		return biometric.HintPressLess

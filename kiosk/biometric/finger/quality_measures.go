@@ -109,11 +109,6 @@ func Measure(img *image.Gray) (Measured, error) {
 		return Measured{}, fmt.Errorf("measuring a finger: %d by %d pixels without the frame, at most %d by %d are measured (hint: cut the image into its fingers first)",
 			img.Rect.Dx(), img.Rect.Dy(), widest, highest)
 	}
-	return measure(img)
-}
-
-// measure takes the measures of an image of any size.
-func measure(img *image.Gray) (Measured, error) {
 	m := Measured{Measures: make(map[string]float64, 72), Frame: img.Rect}
 	m.greys(img)
 	r := findRegion(img)

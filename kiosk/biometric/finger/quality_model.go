@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -33,7 +34,7 @@ const (
 )
 
 // Model scores a finger by its measures: an offset, plus weighted terms, plus the mean of regression trees, put through a link.
-// docs/quality.md describes its file.
+// docs/quality.md describes its file, which [ReadModel] reads.
 type Model struct {
 	Format    string  `json:"format"`
 	Algorithm string  `json:"algorithm"`
@@ -43,6 +44,8 @@ type Model struct {
 	Trees     []Tree  `json:"trees,omitempty"`
 	Link      *Link   `json:"link,omitempty"`  // nil: the sum is the score
 	Doubt     *Doubt  `json:"doubt,omitempty"` // nil: none
+
+	minutiae bool // it needs one of OwnMeasures
 }
 
 // Term is one weighted quantity: a sum of measures, by a sum of measures if there are any.
@@ -113,6 +116,7 @@ func readModel(r io.Reader) (*Model, error) {
 	if strings.HasPrefix(m.Algorithm, "loket-") {
 		return nil, fmt.Errorf("%q is a name of our own", m.Algorithm)
 	}
+	m.minutiae = m.needs(OwnMeasures())
 	return m, m.check()
 }
 
@@ -232,6 +236,19 @@ func (m *Model) Score(measures map[string]float64) (biometric.Quality, error) {
 	}, nil
 }
 
+// needs reports whether the model looks at one of these measures.
+func (m *Model) needs(names []string) bool {
+	among := func(name string) bool { return slices.Contains(names, name) }
+	for _, t := range m.Terms {
+		if slices.ContainsFunc(t.Sum, among) || slices.ContainsFunc(t.Over, among) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(m.Trees, func(t Tree) bool {
+		return slices.ContainsFunc(t, func(n Node) bool { return among(n.Measure) })
+	})
+}
+
 func (d Doubt) draw(score, beyond float64) float64 {
 	return min(score, d.Towards+(score-d.Towards)/(1+max(beyond-d.Allowed, 0)/d.Half))
 }
@@ -276,10 +293,15 @@ func (t Tree) value(measures map[string]float64) (float64, error) {
 	return t[i].Value, nil
 }
 
+// Families lists the histograms in NFIQ 2's order.
+func Families() []string {
+	return []string{FamilyPeriodicity, FamilyClarity, FamilyCertainty, FamilyFlow, FamilyRidgeToValley}
+}
+
 // MeasureNames lists NFIQ 2's names in the order of its files.
 func MeasureNames() []string {
 	var list []string
-	for _, f := range []string{FamilyPeriodicity, FamilyClarity, FamilyCertainty, FamilyFlow, FamilyRidgeToValley} {
+	for _, f := range Families() {
 		switch f {
 		case FamilyClarity:
 			list = append(list, MeasureMinutiaeOnGrey, MeasureMinutiaeOnRidges, MeasureMinutiaeCentre, MeasureMinutiae, MeasureRegionMean)

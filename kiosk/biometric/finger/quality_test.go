@@ -5,6 +5,7 @@ import (
 	"errors"
 	"image"
 	"math"
+	"strings"
 	"testing"
 
 	"loket/firmware-sim/synth"
@@ -187,8 +188,35 @@ func TestWhatCannotBeJudgedIsAnError(t *testing.T) {
 
 func TestMoreThanAFingerIsNotMeasured(t *testing.T) {
 	for _, size := range []image.Point{{910, 500}, {500, 1110}} {
-		if m, err := Measure(ridges(size.X, size.Y, 140, 90, 10)); err == nil || errors.Is(err, ErrTooLittle) {
-			t.Errorf("%v: %v, %v", size, m.Frame, err)
+		r, err := Analyser{}.Analyse(ridges(size.X, size.Y, 140, 90, 10), 500)
+		if err == nil || errors.Is(err, ErrTooLittle) || r.Quality.Algorithm != "" {
+			t.Errorf("%v: %+v, %v", size, r, err)
+		}
+	}
+}
+
+func TestMinutiaeAreTakenWhereTheyAreAskedFor(t *testing.T) {
+	asks := read(t, strings.Replace(forest, "OCL_Bin10_Mean", MeasureMinutiae, 1))
+	for _, m := range grown(t) {
+		img := m.Impress(synth.Usual(2), 2)
+		for _, a := range []Analyser{{}, {Minutiae: true}, {Model: asks}} {
+			r, err := a.Analyse(img, 500)
+			if err != nil {
+				t.Fatal(err)
+			}
+			q := r.Quality.Measures
+			n, counted := q[MeasureMinutiae]
+			if counted != (a.Minutiae || a.Model != nil) {
+				t.Errorf("%+v: counted is %v", a, counted)
+			}
+			if inside := q[MeasureMinutiaeCentre]; counted && (n < 20 || n > 120 || inside < 5 || inside > n) {
+				t.Errorf("%v minutiae, %v about the middle", n, inside)
+			}
+			for _, name := range []string{MeasureMinutiaeOnGrey, MeasureMinutiaeOnRidges} {
+				if share := q[name]; counted && (share <= 0 || share > 1) {
+					t.Errorf("%s is %v", name, share)
+				}
+			}
 		}
 	}
 }
@@ -205,7 +233,7 @@ func FuzzAnalyse(f *testing.F) {
 			return
 		}
 		before := bytes.Clone(pix)
-		r, err := Analyser{}.Analyse(img, int(ppi))
+		r, err := Analyser{Minutiae: true}.Analyse(img, int(ppi))
 		if s := r.Quality.Score; s < 0 || s > 100 || (err != nil || r.Empty) && s != 0 {
 			t.Errorf("%+v, %v", r, err)
 		}

@@ -48,6 +48,7 @@ type cli struct {
 		Info     infoCmd     `cmd:"" help:"Show the format, size and scale of a finger image."`
 		Minutiae minutiaeCmd `cmd:"" help:"Count and list the minutiae of a finger."`
 		Compare  compareCmd  `cmd:"" help:"Compare two fingers: how alike they are, and whether they are the same."`
+		Quality  qualityCmd  `cmd:"" help:"Judge images of one finger each: NFIQ 2's measures and an estimate of its score. Exits 1 where one can't be judged."`
 		Segment  segmentCmd  `cmd:"" help:"Cut a slap into its fingertips, and say which fingers they are, which are missing, which hand it is and what is up."`
 	} `cmd:"" help:"Work on files of finger images: PGM, PNG or WSQ. No daemon is needed."`
 	WSQ struct {
