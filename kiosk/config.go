@@ -34,8 +34,9 @@ type Config struct {
 	CodeReaders []string `koanf:"code_readers"` // "13ba:0018", "13ba:0018/tab": besides those of known makers
 	Screens     []int64  `koanf:"screen_uids"`  // user ids of screens
 	Technicians []int64  `koanf:"technician_uids"`
-	Metrics     string   `koanf:"metrics"`      // loopback address; empty for none
-	MinimumFree int64    `koanf:"minimum_free"` // bytes on Data's file system below which no session starts
+	Metrics     string   `koanf:"metrics"`       // loopback address; empty for none
+	Quality     string   `koanf:"quality_model"` // model of finger quality; empty for our own estimate
+	MinimumFree int64    `koanf:"minimum_free"`  // bytes on Data's file system below which no session starts
 
 	DeviceTest DeviceTest `koanf:"device_test"` // under the policy device-test alone
 }
@@ -121,6 +122,9 @@ func (c Config) check(given []string) error {
 		if _, err := os.Stat(path); err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
+	}
+	if _, err := os.Stat(c.Quality); c.Quality != "" && err != nil {
+		return fmt.Errorf("quality_model: %w", err)
 	}
 	for key, address := range map[string]string{"queue": c.Queue, "central": c.Central} {
 		if u, err := url.Parse(address); err != nil || u.Scheme != "https" || u.Host == "" {

@@ -57,6 +57,7 @@ func TestEveryMistakeInAConfigurationNamesItsKey(t *testing.T) {
 		"buses: [bluetooth]":       "buses:",
 		"central_keys: []":         "central_keys is empty",
 		"certificate: /none":       "certificate:",
+		"quality_model: /none":     "quality_model:",
 		"minimum_free: a lot":      "minimum_free",
 		"metrics: 0.0.0.0:9100":    "metrics:",
 		"screen_uids: [-1]":        "screen_uids",

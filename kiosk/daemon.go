@@ -28,6 +28,7 @@ import (
 	"loket/drivers/usb/usbip"
 	"loket/kiosk/acquire"
 	"loket/kiosk/api"
+	"loket/kiosk/biometric/finger"
 	"loket/kiosk/handover"
 	"loket/kiosk/identity"
 	"loket/kiosk/journal"
@@ -154,7 +155,11 @@ func (d *Daemon) open() error {
 		return err
 	}
 	d.registry = &drivers.Registry{Buses: buses, Drivers: d.Drivers, Log: d.log}
-	d.acquirer = &acquire.Acquirer{Now: d.now}
+	model, err := finger.LoadModel(c.Quality)
+	if err != nil {
+		return fmt.Errorf("quality_model: %w", err)
+	}
+	d.acquirer = &acquire.Acquirer{Now: d.now, Finger: finger.Analyser{Model: model}}
 	if err := d.openStores(); err != nil {
 		return err
 	}

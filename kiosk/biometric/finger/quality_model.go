@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,6 +93,23 @@ func ReadModel(r io.Reader) (*Model, error) {
 	m, err := readModel(r)
 	if err != nil {
 		return nil, fmt.Errorf("reading a quality model: %w (hint: docs/quality.md describes the file)", err)
+	}
+	return m, nil
+}
+
+// LoadModel reads a site's model from a file; nil, which stands for our own estimate, for no path.
+func LoadModel(path string) (*Model, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading a quality model: %w", err)
+	}
+	defer f.Close()
+	m, err := ReadModel(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return m, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -31,22 +30,16 @@ type judged struct {
 
 // Run judges every image; one that can't be judged keeps no other from it.
 func (q qualityCmd) Run(c *call) error {
-	analyser := finger.Analyser{Minutiae: true}
-	if q.Model != "" {
-		file, err := os.Open(q.Model)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		if analyser.Model, err = finger.ReadModel(file); err != nil {
-			return fmt.Errorf("reading %s: %w", q.Model, err)
-		}
+	model, err := finger.LoadModel(q.Model)
+	if err != nil {
+		return err
 	}
+	analyser := finger.Analyser{Model: model, Minutiae: true}
 	all := make([]judged, 0, len(q.Files))
 	for _, path := range q.Files {
 		all = append(all, q.judge(analyser, path))
 	}
-	err := c.print(all, func() {
+	err = c.print(all, func() {
 		for _, j := range all {
 			j.write(c)
 		}
