@@ -110,13 +110,3 @@ func TestMeasuresAreThoseOfNFIQ2(t *testing.T) {
 		t.Error("fewer than 99 % agree")
 	}
 }
-
-func BenchmarkMeasure(b *testing.B) {
-	img := picture(b, "synthetic/f101_1.pgm")
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := Measure(img); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
