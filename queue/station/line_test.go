@@ -465,6 +465,17 @@ func TestStatusIsCutToTheSizeOfTheLine(t *testing.T) {
 		if st := w.state(); !st.Connected || len(st.Status.Problems) != maxList || len(st.Verdicts.Devices) != maxList {
 			t.Errorf("the line did not bear it: %+v", st.Connected)
 		}
+		judged, measures := biometric.NewLedger(), map[string]float64{}
+		for i := range 100 {
+			measures[fmt.Sprint("m", i)] = 1
+		}
+		quality := biometric.Quality{Score: 71, Algorithm: "a", Version: "1", Measures: measures}
+		judged[3].Reason, judged[3].Quality = biometric.Captured, &quality
+		err := l.SetLedger(aSession, aTicket, 1, judged)
+		synctest.Wait()
+		if seen := w.state().Ledger; err != nil || seen == nil || seen.Ledger[3].Quality.Score != 71 || len(seen.Ledger[3].Quality.Measures) != 0 || len(quality.Measures) != 100 {
+			t.Errorf("of a score with many measures the centre sees %+v, %v", seen, err)
+		}
 		bad := biometric.NewLedger()
 		bad[3].Reason = "eaten"
 		if l.SetLedger(aSession, aTicket, 1, bad) == nil || l.Tell(Fact{Kind: "rumour"}) == nil {

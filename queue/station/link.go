@@ -134,14 +134,27 @@ func (l *Link) answer(o *order, a Answer) {
 // SetStatus replaces the status that the centre sees. Texts that are too long for the line are cut.
 func (l *Link) SetStatus(s Status) { set(l, &l.status, s.fit()) }
 
-// SetLedger replaces the ledger that the centre sees. One that contradicts itself is an error.
+// SetLedger replaces the ledger that the centre sees: of qualities the scores, without the measures behind them. A ledger that
+// contradicts itself is an error.
 func (l *Link) SetLedger(session, ticket string, attempt int, ledger biometric.Ledger) error {
-	r := LedgerReport{Session: session, Ticket: ticket, Attempt: attempt, Ledger: ledger}
+	r := LedgerReport{Session: session, Ticket: ticket, Attempt: attempt, Ledger: scored(ledger)}
 	if err := (Up{Ledger: &r}).check(); err != nil {
 		return fmt.Errorf("setting the ledger: %w", err)
 	}
 	set(l, &l.ledger, r)
 	return nil
+}
+
+// scored is a ledger without measures.
+func scored(ledger biometric.Ledger) biometric.Ledger {
+	for i, e := range ledger {
+		if e.Quality != nil {
+			quality := *e.Quality
+			quality.Measures = nil
+			ledger[i].Quality = &quality
+		}
+	}
+	return ledger
 }
 
 // SetVerdicts replaces the device states that the centre sees. Texts that are too long for the line are cut.
