@@ -44,14 +44,18 @@ func withDesk(t *testing.T, o stage.Options) (context.Context, *stage.Centre, *s
 	return ctx, c, staff
 }
 
-// atDesk puts an attendant beside the desk until the test ends.
+// atDesk puts an attendant beside the desk until the test ends. staff may be nil.
 func atDesk(ctx context.Context, t *testing.T, c *stage.Centre, staff *stage.Staff) {
 	t.Helper()
+	a := &stage.Attendant{Kiosk: c.Counter, Pseudonym: "attendant-2"}
+	if staff != nil {
+		a.Code = staff.Code
+	}
 	ctx, stop := context.WithCancel(ctx)
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_ = (&stage.Attendant{Kiosk: c.Counter, Pseudonym: "attendant-2", Code: staff.Code}).Run(ctx)
+		_ = a.Run(ctx)
 	}()
 	t.Cleanup(func() {
 		stop()
