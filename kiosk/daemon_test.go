@@ -296,3 +296,55 @@ func TestADeskAsksForOneFingerOfEachHandThatAnotherStationCaptured(t *testing.T)
 		}
 	}
 }
+
+// What was sealed to a key that was tried before can't be opened: a bundle counts once (package handover has the rest).
+func TestAKeyOpensOneBundle(t *testing.T) {
+	b := newBench(t)
+	b.identity.Signer, b.identity.Certificate.Certificate = recordtest.Key(t), [][]byte{{1}}
+	if _, err := b.unseal(station.TakeSession{}, nil); err == nil {
+		t.Error("a desk that offers no key opened something")
+	}
+	b.Daemon.mu.Lock()
+	check(t, b.renewKey())
+	first := b.offered.ID()
+	b.Daemon.mu.Unlock()
+	if _, err := b.unseal(station.TakeSession{}, []byte("nothing")); err == nil {
+		t.Error("nothing was opened")
+	}
+	if b.offered.ID() == first {
+		t.Error("a key that was tried is offered again")
+	}
+}
+
+func TestAKioskTakesNothingOver(t *testing.T) {
+	b := newBench(t)
+	var e *api.Error
+	if err := b.command(t.Context(), station.Command{Take: &station.TakeSession{}}); !errors.As(err, &e) || e.Code != "no-desk" {
+		t.Errorf("taking over gives %v", err)
+	}
+}
+
+func TestOnlyADeskRunsAsOneAndNeedsASupervisedPolicy(t *testing.T) {
+	for name, c := range map[string]struct {
+		desk   bool
+		role   identity.Role
+		policy string
+		ok     bool
+	}{
+		"a kiosk":                        {false, identity.RoleKiosk, "nl-residence-permit", true},
+		"a self-service kiosk":           {false, identity.RoleKiosk, "nl-residence-permit-self-service", true},
+		"a desk":                         {true, identity.RoleDesk, "nl-residence-permit", true},
+		"a desk under self-service":      {true, identity.RoleDesk, "nl-residence-permit-self-service", false},
+		"a desk with a kiosk's identity": {true, identity.RoleKiosk, "nl-residence-permit", false},
+		"a kiosk with a desk's identity": {false, identity.RoleDesk, "nl-residence-permit", false},
+	} {
+		b := newBench(t)
+		var err error
+		b.policy, err = plan.LoadPolicy(c.policy)
+		check(t, err)
+		b.Desk, b.identity.Role = c.desk, c.role
+		if err := b.checkPlace(); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -6,6 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -203,4 +206,34 @@ func through(ctx context.Context, t *testing.T, c *stage.Centre, issued station.
 		return st.Session == nil && st.LastEnd != nil && st.LastEnd.Ticket == issued.ID && st.LastEnd.Record != "" && st.Outbox.Pending == 0
 	})
 	settled(ctx, t, c, issued)
+}
+
+func TestEveryStepOfAHandOverHasItsDeath(t *testing.T) {
+	hit := regexp.MustCompile(`failpoint\.Hit\("((?:move|take|handover)\.\w+)"\)`)
+	var inSources, walked []string
+	err := filepath.WalkDir("../..", func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range hit.FindAllSubmatch(text, -1) {
+			inSources = append(inSources, string(m[1]))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, points := range deaths() {
+		for _, p := range points {
+			if kind, _, _ := strings.Cut(p, "."); slices.Contains([]string{"move", "take", "handover"}, kind) {
+				walked = append(walked, p)
+			}
+		}
+	}
+	slices.Sort(inSources)
+	slices.Sort(walked)
+	if !slices.Equal(inSources, walked) {
+		t.Errorf("in the sources: %v\nwalked through: %v", inSources, walked)
+	}
 }
