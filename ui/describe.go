@@ -230,7 +230,7 @@ func (d describer) session(s session.Session) Page {
 	case session.Reviewing:
 		return d.review(s)
 	case session.Verifying:
-		return d.plain("verifying", PictureDesk)
+		return d.verifying(s)
 	case session.Sealing:
 		return d.plain("sealing", PictureLock)
 	}
@@ -369,6 +369,25 @@ func (d describer) capture(s session.Session) Page {
 	p.Others = []Action{
 		*d.action("stop", IconClose, nil, d.then(func(l *Local) { l.Page = "stop" })),
 		*d.action("cannot", IconHelp, event(session.Event{Kind: session.Help, Reason: "cannot"}), d.stay()),
+	}
+	return p
+}
+
+// verifying sends people from a kiosk to the desk, and asks at the desk for the finger that is compared.
+func (d describer) verifying(s session.Session) Page {
+	v := d.Status.Verification
+	if v == nil || v.Position == 0 {
+		return d.plain("verifying", PictureDesk)
+	}
+	step := plan.Step{Want: []biometric.FingerPosition{v.Position}}
+	if g := d.Status.Guidance; g != nil {
+		step.ID = g.Step
+	}
+	p := d.fingers(step)
+	p.Key = fmt.Sprintf("%s/verifying/%v/%d", p.ID, v.Position, v.Matched)
+	p.Steps = d.steps(s)
+	if g := d.Status.Guidance; g != nil && g.Hint != biometric.HintNone {
+		p.Hint = d.say("hint-"+string(g.Hint), nil)
 	}
 	return p
 }

@@ -18,6 +18,8 @@ import (
 	"gioui.org/text"
 	"golang.org/x/image/math/fixed"
 
+	"loket/kiosk/api"
+	"loket/kiosk/biometric"
 	"loket/ui"
 	"loket/ui/uitest"
 )
@@ -261,4 +263,27 @@ func left(faces []font.FontFace, g text.Glyph) int {
 		}
 	}
 	return 0
+}
+
+func TestADeskAsksForTheFingerThatIsCompared(t *testing.T) {
+	samples, err := uitest.Samples()
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, err := ui.NewWords()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(samples, func(x uitest.Sample) bool { return x.Name == "verifying" })
+	st := *samples[i].Status
+	page := func() ui.Page {
+		return ui.Describe(ui.View{Status: &st, Local: samples[i].Local, Now: uitest.Now(), Words: words})
+	}
+	if p := page(); p.ID != "verifying" {
+		t.Errorf("at a kiosk it shows %s", p.ID)
+	}
+	st.Desk, st.Verification = true, &api.Verification{State: api.VerifyComparing, Position: biometric.LeftIndex, Of: 2}
+	if p := page(); p.ID != "fingers" || !slices.Equal(p.Wanted, []biometric.FingerPosition{biometric.LeftIndex}) {
+		t.Errorf("at a desk it shows %s and wants %v", p.ID, p.Wanted)
+	}
 }
