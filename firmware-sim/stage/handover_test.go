@@ -2,21 +2,18 @@ package stage_test
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"errors"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"filippo.io/age"
+	"github.com/rogpeppe/go-internal/testscript"
 
 	"loket/firmware-sim/stage"
 	"loket/kiosk/api"
 	"loket/kiosk/biometric"
-	"loket/kiosk/identity"
 	"loket/kiosk/record"
 	"loket/kiosk/session"
 	"loket/queue"
@@ -208,6 +205,45 @@ func TestAnOverrideNeedsAReasonAndSomebodyWhoSaysWhoTheyAre(t *testing.T) {
 	}
 }
 
+func TestScriptsDoWhatAnAttendantDoes(t *testing.T) {
+	ctx, c, staff := withDesk(t, stage.Options{})
+	issued, err := c.Book(ctx, "face-only", stage.ApplicantName, queue.ResidencePermit().ID, time.Time{}, biometric.Face) // no print to compare
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Kiosk.Do(ctx, api.Command{Start: &api.Start{Code: string(issued.Code)}}); err != nil {
+		t.Fatal(err)
+	}
+	say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Confirmed, By: session.Screen})
+	waitAt(ctx, t, c.Kiosk, "the review", func(st api.Status) bool { return in(st, session.Reviewing) })
+	code := func() string {
+		code, err := staff.Code(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return code
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/desk",
+		Setup: func(e *testscript.Env) error {
+			for k, v := range map[string]string{"KIOSK": c.Socket(), "DESK": c.DeskSocket(), "TICKET": issued.ID, "CODE1": code(), "PATH": bin + ":" + os.Getenv("PATH")} {
+				e.Setenv(k, v)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Setenv("CODE", code()) },
+			"approved": func(*testscript.TestScript, bool, []string) {
+				say(ctx, t, c.Counter, issued, session.Event{Kind: session.Approved, By: session.Screen})
+			},
+			"completed": func(*testscript.TestScript, bool, []string) { completedAtDesk(ctx, t, c, issued) },
+			"byeye": func(*testscript.TestScript, bool, []string) {
+				waitAt(ctx, t, c.Counter, "a comparison by eye", func(st api.Status) bool { return st.Verification != nil })
+			},
+		},
+	})
+}
+
 func TestADeskThatIsNotReadyIsSentNothing(t *testing.T) {
 	ctx, c, staff := withDesk(t, stage.Options{})
 	issued := reviewed(ctx, t, c)
@@ -243,37 +279,9 @@ func completedAtDesk(ctx context.Context, t *testing.T, c *stage.Centre, issued 
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := openedAt(t, c, st.LastEnd.Record)
+	r := openRecord(t, c, stage.DeskName, st.LastEnd.Record)
 	defer r.Wipe()
 	return r.Manifest
-}
-
-// openedAt opens a record of the desk.
-func openedAt(t *testing.T, c *stage.Centre, id string) *record.Record {
-	t.Helper()
-	key, err := os.Open(c.PKI.Path("service.age"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer key.Close()
-	ids, err := age.ParseIdentities(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := identity.LoadCertificate(c.PKI.Path(stage.DeskName + ".crt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(filepath.Join(c.Dir, "central", "records", id+".age"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := record.Open(f, ids, cert.PublicKey.(*ecdsa.PublicKey))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
 }
 
 // say says something about the session of a ticket at a station.

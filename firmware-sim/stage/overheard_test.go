@@ -176,7 +176,7 @@ func TestNothingPlainLeavesAStationInAHandOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := openedAt(t, c, st.LastEnd.Record)
+	r := openRecord(t, c, stage.DeskName, st.LastEnd.Record)
 	defer r.Wipe()
 	look := needles(t, r)
 	size := 0

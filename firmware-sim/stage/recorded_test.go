@@ -121,6 +121,12 @@ func openOne(ctx context.Context, t *testing.T, c *stage.Centre, ticket string) 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openRecord(t, c, stage.StationName, trace.Queue.Ticket.Record)
+}
+
+// openRecord opens a record that a station made.
+func openRecord(t *testing.T, c *stage.Centre, station, id string) *record.Record {
+	t.Helper()
 	keys, err := os.ReadFile(c.PKI.Path("service.age"))
 	if err != nil {
 		t.Fatal(err)
@@ -129,11 +135,11 @@ func openOne(ctx context.Context, t *testing.T, c *stage.Centre, ticket string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := identity.LoadCertificate(c.PKI.Path(stage.StationName + ".crt"))
+	cert, err := identity.LoadCertificate(c.PKI.Path(station + ".crt"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(filepath.Join(c.Dir, "central", "records", trace.Queue.Ticket.Record+".age"))
+	f, err := os.Open(filepath.Join(c.Dir, "central", "records", id+".age"))
 	if err != nil {
 		t.Fatal(err)
 	}
