@@ -56,7 +56,7 @@ type Status struct {
 
 // Verification is how far the comparison of a kiosk's prints with supervised captures is at this desk.
 type Verification struct {
-	State    string                   `json:"state"`              // "comparing", "differs", "by-eye" where nothing can be compared here
+	State    string                   `json:"state"`              // "comparing", "by-eye" where nothing can be compared here
 	Position biometric.FingerPosition `json:"position,omitempty"` // wanted on the scanner now
 	Matched  int                      `json:"matched"`            // short captures that were found to be of the same finger
 	Of       int                      `json:"of"`
@@ -65,7 +65,6 @@ type Verification struct {
 // The states of a verification.
 const (
 	VerifyComparing = "comparing"
-	VerifyDiffers   = "differs"
 	VerifyByEye     = "by-eye"
 )
 

@@ -75,7 +75,7 @@ type SessionStatus struct {
 
 // Verification is how far a desk's comparison with a kiosk's captures is. It names no finger.
 type Verification struct {
-	State   string `json:"state"`   // "comparing", "differs", "by-eye" where nothing can be compared here
+	State   string `json:"state"`   // "comparing", "by-eye" where nothing can be compared here
 	Matched int    `json:"matched"` // short captures that were found to be of the same finger
 	Of      int    `json:"of"`
 }
