@@ -411,3 +411,52 @@ func TestSessionsSurviveJSON(t *testing.T) {
 		t.Errorf("the session does not survive JSON: %v\n%s", err, data)
 	}
 }
+
+func TestWhatADeskComparedIsRemembered(t *testing.T) {
+	verifying := after(t, begin(t, planOf(t, selfService, faceAndFingers()), Confirming), send(Screen, Confirmed), capture, capture, send(Screen, Approved))
+	compared := func(kind Kind, same bool) func(Session) Event {
+		return func(s Session) Event {
+			e := s.by(Device, kind)
+			e.Comparisons = []biometric.Comparison{{Position: biometric.RightIndex, Same: same}}
+			return e
+		}
+	}
+	if s := after(t, verifying, compared(Verified, true)); s.State != Sealing || len(s.Comparisons) != 1 || !s.Comparisons[0].Same {
+		t.Errorf("%s with %+v", s.State, s.Comparisons)
+	}
+	again := after(t, verifying, compared(Failed, false))
+	if again.State != Capturing || len(again.Comparisons) != 1 || len(verifying.Comparisons) != 0 {
+		t.Errorf("%s with %+v", again.State, again.Comparisons)
+	}
+	faulted := after(t, verifying, send(Device, Faulted))
+	if expect(t, faulted, Assistance, ""); faulted.Verdict == "" {
+		t.Error("staff do not learn why nothing could be compared")
+	}
+	expect(t, after(t, faulted, send(Attendant, Resumed)), Verifying, "")
+}
+
+func TestASessionFromOutsideIsHeldToItsPlan(t *testing.T) {
+	good := after(t, begin(t, planOf(t, supervised, faceAndFingers()), Confirming), send(Screen, Confirmed), capture, capture)
+	if err := good.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*Session){
+		"no ticket":          func(s *Session) { s.Ticket = "" },
+		"another schema":     func(s *Session) { s.Plan.Schema = "loket/plan/2" },
+		"a step too far":     func(s *Session) { s.Step = len(s.Plan.Steps) + 1 },
+		"a step before all":  func(s *Session) { s.Step = -1 },
+		"a shuffled ledger":  func(s *Session) { s.Ledger[0], s.Ledger[1] = s.Ledger[1], s.Ledger[0] },
+		"two outcomes":       func(s *Session) { s.Outcomes = append(slices.Clone(s.Outcomes), s.Outcomes[0]) },
+		"an outcome of none": func(s *Session) { s.Outcomes = []biometric.Outcome{{Step: "iris", Modality: biometric.Face}} },
+		"no finger wanted": func(s *Session) {
+			s.Plan.Steps = slices.Clone(s.Plan.Steps)
+			s.Plan.Steps[1].Want = []biometric.FingerPosition{11}
+		},
+	} {
+		s := good.clone()
+		change(&s)
+		if s.Check() == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+}

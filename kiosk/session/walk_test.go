@@ -157,8 +157,8 @@ func (w *walk) expand(s Session) {
 
 // differs compares everything that a step of the machine sets; what it shares with its predecessor is compared as JSON.
 func differs(a, b Session) bool {
-	lengths := func(s Session) [5]int {
-		return [5]int{len(s.Outcomes), len(s.Attempts), len(s.Exceptions), len(s.Decisions), len(s.Rejections)}
+	lengths := func(s Session) [6]int {
+		return [6]int{len(s.Outcomes), len(s.Attempts), len(s.Exceptions), len(s.Decisions), len(s.Rejections), len(s.Comparisons)}
 	}
 	return a.State != b.State || a.End != b.End || a.Entry != b.Entry || !a.Since.Equal(b.Since) || a.Extra != b.Extra ||
 		a.Step != b.Step || a.Resume != b.Resume || a.Ledger != b.Ledger || lengths(a) != lengths(b)
