@@ -3,6 +3,7 @@ package stage_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +28,17 @@ func deaths() map[string][]string {
 	}
 }
 
+// alone lists who dies with a process: nobody, and the other end.
+func alone(process string) []string {
+	switch process {
+	case stage.Kioskd:
+		return []string{"", stage.Deskd}
+	case stage.Deskd:
+		return []string{"", stage.Kioskd}
+	}
+	return []string{""}
+}
+
 // mortal builds the programs that die at a failpoint, beside the others.
 func mortal(t *testing.T) string {
 	t.Helper()
@@ -43,8 +55,8 @@ func mortal(t *testing.T) string {
 	return dir
 }
 
-// Whoever dies in a hand-over, wherever, alone or with the other end: the session is at exactly one station or its ticket waits,
-// and in the end there is one record.
+// Whoever dies in a hand-over, wherever, alone or with the other end, or at a moment that nobody chose: the session is at exactly
+// one station or its ticket waits, and in the end there is one record.
 func TestASessionSurvivesADeathAtEveryStepOfItsHandOver(t *testing.T) {
 	dir := mortal(t)
 	_, c := prepared(t, stage.Options{Policy: selfService, Desk: true})
@@ -57,10 +69,7 @@ func TestASessionSurvivesADeathAtEveryStepOfItsHandOver(t *testing.T) {
 	var tickets []string
 	for _, process := range []string{stage.Kioskd, stage.Deskd, stage.Queued} {
 		for _, point := range deaths()[process] {
-			for _, also := range []string{"", map[string]string{stage.Kioskd: stage.Deskd, stage.Deskd: stage.Kioskd}[process]} {
-				if process == stage.Queued && also != "" {
-					continue
-				}
+			for _, also := range alone(process) {
 				name := process + " at " + point
 				if also != "" {
 					name += ", and " + also
@@ -75,6 +84,17 @@ func TestASessionSurvivesADeathAtEveryStepOfItsHandOver(t *testing.T) {
 			}
 		}
 	}
+	random := rand.New(rand.NewPCG(1, 0))
+	for i := range randomDeaths {
+		process, after := []string{stage.Kioskd, stage.Deskd, stage.Queued}[i%3], time.Duration(random.IntN(120))*time.Millisecond
+		if !t.Run(fmt.Sprintf("%s after %v", process, after), func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+			defer cancel()
+			tickets = append(tickets, falls(ctx, t, c, process, after))
+		}) {
+			return
+		}
+	}
 	audit, err := c.Audit(ctx, tickets)
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +103,39 @@ func TestASessionSurvivesADeathAtEveryStepOfItsHandOver(t *testing.T) {
 		t.Errorf("%d of %d tickets are done; broken: %q", audit.Done, len(tickets), audit.Broken)
 	}
 	t.Logf("%d deaths, %d tickets done with exactly one intact record", len(tickets), audit.Done)
+}
+
+// randomDeaths is how many processes die at a moment that nobody chose.
+const randomDeaths = 12
+
+// falls has a process die some time after a hand-over began, and takes the person through all the same.
+func falls(ctx context.Context, t *testing.T, c *stage.Centre, process string, after time.Duration) string {
+	alive(ctx, t, c)
+	issued := reviewed(ctx, t, c)
+	say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Approved, By: session.Screen})
+	id, moved := moves(ctx, t, c, issued)
+	time.Sleep(after)
+	again(ctx, t, c, process)
+	<-moved
+	alive(ctx, t, c)
+	where := at(ctx, t, c, issued, id)
+	t.Logf("the session is %s", where)
+	through(ctx, t, c, issued, where)
+	return issued.ID
+}
+
+// moves begins a hand-over of the ticket's session. The channel tells of its end.
+func moves(ctx context.Context, t *testing.T, c *stage.Centre, issued station.IssuedTicket) (id string, moved <-chan error) {
+	t.Helper()
+	id = sessionOf(ctx, t, c.Kiosk, issued)
+	e := staffSay(session.Moved)
+	e.Target = stage.DeskName
+	ended := make(chan error, 1)
+	go func() {
+		_, err := c.Kiosk.Do(ctx, api.Command{Event: &e, Session: id})
+		ended <- err
+	}()
+	return id, ended
 }
 
 // dies has one process die at a point of a hand-over, and perhaps the other end with it, and takes the person through all the same.
@@ -95,14 +148,7 @@ func dies(ctx context.Context, t *testing.T, c *stage.Centre, process, point, al
 	} else {
 		say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Approved, By: session.Screen})
 	}
-	id := sessionOf(ctx, t, c.Kiosk, issued)
-	e := staffSay(session.Moved)
-	e.Target = stage.DeskName
-	moved := make(chan error, 1)
-	go func() {
-		_, err := c.Kiosk.Do(ctx, api.Command{Event: &e, Session: id})
-		moved <- err
-	}()
+	id, moved := moves(ctx, t, c, issued)
 	select {
 	case <-c.Procs[process].Done():
 	case <-ctx.Done():
