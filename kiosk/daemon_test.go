@@ -348,3 +348,27 @@ func TestOnlyADeskRunsAsOneAndNeedsASupervisedPolicy(t *testing.T) {
 		}
 	}
 }
+
+func TestStaffAreCalledWhereNobodyGoesOnByThemselves(t *testing.T) {
+	b := newBench(t)
+	for name, c := range map[string]struct {
+		desk   bool
+		state  session.State
+		verify *api.Verification
+		help   bool
+	}{
+		"capturing":               {false, session.Capturing, nil, false},
+		"assistance":              {false, session.Assistance, nil, true},
+		"verifying at a kiosk":    {false, session.Verifying, nil, true},
+		"comparing at a desk":     {true, session.Verifying, &api.Verification{State: api.VerifyComparing}, false},
+		"by eye, at a desk":       {true, session.Verifying, &api.Verification{State: api.VerifyByEye}, true},
+		"about to compare":        {true, session.Verifying, nil, false},
+		"in assistance at a desk": {true, session.Assistance, nil, true},
+	} {
+		b.Desk = c.desk
+		st := api.Status{Session: &session.Session{State: c.state}, Verification: c.verify}
+		if line := b.lineStatus(st); line.Session.Help != c.help {
+			t.Errorf("%s: %v", name, line.Session.Help)
+		}
+	}
+}

@@ -39,7 +39,7 @@ func (d *Daemon) lineStatus(st api.Status) station.Status {
 	}
 	if s := st.Session; s != nil {
 		line.Session = &station.SessionStatus{ID: s.ID, Ticket: s.Ticket, Attempt: s.Attempt, State: string(s.State), Verdict: s.Verdict,
-			Help: d.helpWanted(s), Since: s.Since, Deadline: st.Deadline, Target: st.Moving, Verification: verification(st.Verification)}
+			Help: d.helpWanted(st), Since: s.Since, Deadline: st.Deadline, Target: st.Moving, Verification: verification(st.Verification)}
 		if step, ok := s.Current(); ok {
 			line.Session.Step = step.ID
 		}
@@ -47,9 +47,15 @@ func (d *Daemon) lineStatus(st api.Status) station.Status {
 	return line
 }
 
-// helpWanted: at a kiosk nobody can go on from verifying by themselves, and at a desk not where nothing can be compared.
-func (d *Daemon) helpWanted(s *session.Session) bool {
-	return s.State == session.Assistance || s.State == session.Verifying && !d.Desk
+// helpWanted: nobody goes on by themselves from verifying at a kiosk, nor at a desk where nothing can be compared.
+func (d *Daemon) helpWanted(st api.Status) bool {
+	switch st.Session.State {
+	case session.Assistance:
+		return true
+	case session.Verifying:
+		return !d.Desk || st.Verification != nil && st.Verification.State == api.VerifyByEye
+	}
+	return false
 }
 
 func verification(v *api.Verification) *station.Verification {
