@@ -1,11 +1,15 @@
 package stage_test
 
 import (
+	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
 	"loket/firmware-sim/stage"
 	"loket/kiosk/api"
+	"loket/kiosk/record"
+	"loket/kiosk/record/ansinist"
 )
 
 // A reader for one finger in place of the scanner goes the whole way to a receipt, with the daemon that ships.
@@ -23,12 +27,38 @@ func TestAReaderForOneFingerGoesTheWholeWayToAReceipt(t *testing.T) {
 
 func TestAScannerThatFitsIsUsedBesideOneThatDoesNot(t *testing.T) {
 	ctx, c := opened(t, stage.Options{Sim: []string{"--device", "slap60,uru4000,ptp,hidcode"}})
-	devices := ""
-	for _, d := range intake(ctx, t, c).Manifest.Devices {
+	sealed, devices := intake(ctx, t, c), ""
+	for _, d := range sealed.Manifest.Devices {
 		devices += d.Model + " "
 	}
 	if strings.Contains(devices, "4500") {
 		t.Errorf("the record names %s", devices)
+	}
+	otherSystemsReadIt(t, sealed)
+}
+
+// otherSystemsReadIt holds the files for other systems to what the record says.
+func otherSystemsReadIt(t *testing.T, r *record.Record) {
+	t.Helper()
+	f, err := ansinist.Parse(part(t, r, "record.an2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range f.Records {
+		position, _ := x.Int(13)
+		switch {
+		case x.Type == 2:
+			if reference, _ := x.Field(3); string(reference.Value) != r.Manifest.Subject.Reference {
+				t.Error("record.an2 is of another subject")
+			}
+		case x.Type == 10 && !bytes.Equal(x.Image, part(t, r, "face.jpg")):
+			t.Error("record.an2 holds another photograph")
+		case x.Type == 14 && x.Image != nil && !bytes.Equal(x.Image, part(t, r, fmt.Sprintf("fingers/%02d.wsq", position))):
+			t.Errorf("record.an2 holds another print of finger %d", position)
+		}
+	}
+	if len(f.Records) != 5 {
+		t.Errorf("record.an2 has %d records", len(f.Records))
 	}
 }
 

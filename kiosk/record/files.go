@@ -94,6 +94,29 @@ func greyOf(s biometric.Sample) (*image.Gray, error) {
 	return grey, nil
 }
 
+// Describe says in a line what a file for other systems holds, "ANSI/NIST-ITL 1-2011 Update 2015, 10 records", by its name in a
+// record. ok is false for parts that are no such file. The error names the rule that the file breaks.
+func Describe(p Part) (line string, ok bool, err error) {
+	switch p.Name {
+	case "record.an2":
+		f, err := ansinist.Parse(p.Data)
+		return f.Version.Edition() + ", " + fmt.Sprint(len(f.Records), " records"), true, err
+	case "face.iso19794":
+		faces, err := iso19794.ParseFaces(p.Data)
+		return "ISO/IEC 19794-5:2005, " + fmt.Sprint(len(faces), " faces"), true, err
+	case "fingers.iso19794":
+		r, err := iso19794.ParseFingers(p.Data)
+		return "ISO/IEC 19794-4:2005, " + fmt.Sprint(len(r.Views), " fingers"), true, err
+	case "face.iso39794":
+		r, err := iso39794.ParseFaces(p.Data)
+		return "ISO/IEC 39794-5:2019, " + fmt.Sprint(len(r.Faces), " faces"), true, err
+	case "fingers.iso39794":
+		r, err := iso39794.ParseFingers(p.Data)
+		return "ISO/IEC 39794-4:2019, " + fmt.Sprint(len(r.Fingers), " fingers"), true, err
+	}
+	return "", false, nil
+}
+
 // WipeParts overwrites the data of parts.
 func WipeParts(parts []Part) {
 	for _, p := range parts {

@@ -305,12 +305,10 @@ func showTar(data []byte) (shown, error) {
 	s := shown{Format: "a record's tar", Records: []section{{"manifest.json, signature not checked", members(manifest)}}}
 	for _, p := range r.Parts {
 		part := section{p.Name, []row{{Field: "image", Value: pictured(p.Data)}}}
-		if p.MediaType == "application/octet-stream" {
-			inner, err := show(p.Data)
-			if err != nil {
-				return shown{}, fmt.Errorf("%s: %w", p.Name, err)
-			}
-			part.Fields = []row{{Field: "holds", Value: strings.TrimSpace(inner.Format + " " + inner.Edition)}}
+		if line, ok, err := record.Describe(p); err != nil {
+			return shown{}, fmt.Errorf("%s: %w", p.Name, err)
+		} else if ok {
+			part.Fields = []row{{Field: "holds", Value: line}}
 		}
 		s.Records = append(s.Records, part)
 	}

@@ -83,6 +83,15 @@ func report(out io.Writer, found []*opened, asJSON bool) error {
 		if _, err := fmt.Fprintf(out, "%.12s  %s  %s  %s\n", f.ID, f.Docket.Ticket, f.Docket.Session, state); err != nil {
 			return err
 		}
+		for _, x := range f.Files {
+			line := x.Holds
+			if x.Trouble != "" {
+				line = "CAN'T BE READ: " + x.Trouble
+			}
+			if _, err := fmt.Fprintf(out, "              %s  %s\n", x.Name, line); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

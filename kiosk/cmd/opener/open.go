@@ -39,10 +39,32 @@ type opened struct {
 	Receipt   *record.Receipt   `json:"receipt,omitempty"`
 	Manifest  record.Manifest   `json:"-"`
 	Parts     []record.PartInfo `json:"parts"`
+	Files     []fileFound       `json:"files,omitempty"`   // for other systems
 	Trouble   string            `json:"trouble,omitempty"` // why it is quarantined
 
 	record    *record.Record
 	unchecked bool // nobody said which key signs receipts
+}
+
+// fileFound is one file for other systems among a record's parts.
+type fileFound struct {
+	Name    string `json:"name"`
+	Holds   string `json:"holds,omitempty"`
+	Trouble string `json:"trouble,omitempty"` // the rule that it breaks
+}
+
+// filesOf describes the files for other systems. One that breaks a rule is said, and is no reason for quarantine: the station sealed
+// it so.
+func filesOf(r *record.Record) (list []fileFound) {
+	for _, p := range r.Parts {
+		line, ok, err := record.Describe(p)
+		if err != nil {
+			list = append(list, fileFound{Name: p.Name, Trouble: err.Error()})
+		} else if ok {
+			list = append(list, fileFound{Name: p.Name, Holds: line})
+		}
+	}
+	return list
 }
 
 func wipe(found []*opened) {
@@ -168,7 +190,7 @@ func (o *opener) open(file string, f *opened) error {
 		r.Wipe()
 		return err
 	}
-	f.record, f.Manifest, f.Parts = r, r.Manifest, r.Manifest.Parts
+	f.record, f.Manifest, f.Parts, f.Files = r, r.Manifest, r.Manifest.Parts, filesOf(r)
 	mac := hmac.New(sha256.New, o.mask)
 	mac.Write([]byte(r.Manifest.Subject.Reference))
 	f.Pseudonym = hex.EncodeToString(mac.Sum(nil))[:8]

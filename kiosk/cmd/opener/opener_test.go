@@ -125,6 +125,28 @@ func intake(t *testing.T, n int, key *identity.Identity, fingers ...biometric.Fi
 	return r
 }
 
+func TestFilesForOtherSystemsAreListed(t *testing.T) {
+	d := newDepot(t)
+	r := intake(t, 1, d.station, biometric.RightIndex)
+	samples := []biometric.Sample{{Modality: biometric.Face, MediaType: "image/jpeg", Data: r.Parts[0].Data},
+		{Modality: biometric.Finger, Position: biometric.RightIndex, MediaType: "image/png", Data: r.Parts[1].Data, PPI: 500}}
+	files, err := record.Files(r.Manifest, samples, []string{record.FileANSINIST, record.FileISO19794, record.FileISO39794})
+	check(t, err)
+	files[1].Data = []byte("FAC\x00 and nothing more")
+	r.Parts = append(r.Parts, files...)
+	id := d.add(r, nil)
+	status, out, complaints := d.run()
+	for _, want := range []string{"  record.an2  ANSI/NIST-ITL 1-2011 Update 2015, 4 records\n", "  face.iso19794  CAN'T BE READ: reading an ISO/IEC 19794-5:2005 record",
+		"  fingers.iso19794  ISO/IEC 19794-4:2005, 1 fingers\n", "  face.iso39794  ISO/IEC 39794-5:2019, 1 faces\n", "  fingers.iso39794  ISO/IEC 39794-4:2019, 1 fingers\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s%s", want, out, complaints)
+		}
+	}
+	if written, err := os.ReadFile(filepath.Join(d.Out, string(id), "record.an2")); status != 0 || err != nil || !bytes.Equal(written, files[0].Data) {
+		t.Errorf("status %d, %v", status, err)
+	}
+}
+
 func fixture(t *testing.T, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(os.Getenv("LOKET_FIXTURES"), name))

@@ -360,9 +360,9 @@ func nfiq(c scope, f Field) string {
 
 // qualities checks metrics of three items, score, vendor and product, behind as many positions as there are in front.
 func qualities(front int) func(scope, Field) string {
-	return func(_ scope, f Field) string {
+	return func(c scope, f Field) string {
 		for _, items := range f.Subfields() {
-			if len(items) != front+3 || front == 1 && !single(items[0]) || !quality(items[front:]) {
+			if len(items) != front+3 || front == 1 && !single(items[0]) || !quality(items[front:], c.version) {
 				return strings.Repeat("the position of one finger, then ", front) +
 					"a score of 0 to 100, 254 or 255, four hexadecimal digits for the vendor, and a product of 1 to 65535 make up each subfield"
 			}
@@ -371,11 +371,13 @@ func qualities(front int) func(scope, Field) string {
 	}
 }
 
-func quality(items []string) bool {
+// quality checks score, vendor and product. Before 2011 the product 0 was in use.
+func quality(items []string, v Version) bool {
 	score, ok := digits(items[0])
 	_, err := strconv.ParseUint(items[1], 16, 16)
 	product, isProduct := digits(items[2])
-	return ok && items[0] != "" && (score <= 100 || score == 254 || score == 255) && err == nil && len(items[1]) == 4 && isProduct && product >= 1 && product <= 65535
+	return ok && items[0] != "" && (score <= 100 || score == 254 || score == 255) && err == nil && len(items[1]) == 4 && isProduct && items[2] != "" &&
+		(product >= 1 || v < V2011) && product <= 65535
 }
 
 // segmentQuality is a quality for fingers that have a segment.

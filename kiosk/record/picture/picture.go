@@ -38,7 +38,8 @@ func Of(data []byte) (Head, error) {
 		read  func([]byte) (Head, bool)
 	}{
 		{"\xff\xd8", jpeg}, {"\xff\xa0", wsq}, {"\x89PNG\r\n\x1a\n", png},
-		{"\x00\x00\x00\x0cjP  \r\n\x87\n", jp2}, {"\xff\x4f\xff\x51", codestream},
+		{"\x00\x00\x00\x0cjP  \r\n\x87\n", jp2}, {"\x00\x00\x00\x0cjP\x1a\x1a\r\n\x87\n", jp2}, // as drafts of T.800 had it
+		{"\xff\x4f\xff\x51", codestream},
 	} {
 		if !bytes.HasPrefix(data, []byte(known.magic)) {
 			continue
