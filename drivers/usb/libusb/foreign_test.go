@@ -99,7 +99,7 @@ func same(t *testing.T, got, want *image.Gray) {
 	}
 }
 
-func TestAForeignDriverCapturesWhatTheKernelsReadersShow(t *testing.T) {
+func TestAForeignDriverCapturesWhatOurReadersShow(t *testing.T) {
 	needKernel(t)
 	finger := ridges(t)
 	t.Run("NB-1010-U", func(t *testing.T) {

@@ -350,7 +350,8 @@ func TestTheKernelsDeviceThatIsHeldNamesItsHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	if err := d.Claim(0, 0); !errors.Is(err, usb.ErrBusy) || !strings.Contains(err.Error(), fmt.Sprintf("held by program (process %d)", other.Process.Pid)) {
+	var busy *usb.BusyError
+	if err := d.Claim(0, 0); !errors.As(err, &busy) || busy.Holder != fmt.Sprintf("program (process %d)", other.Process.Pid) {
 		t.Errorf("claiming what another holds: %v", err)
 	}
 	stdin.Close()
