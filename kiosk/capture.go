@@ -68,8 +68,10 @@ func (d *Daemon) captureStopped(s session.Session, result acquire.Result) {
 }
 
 func (d *Daemon) captureStep(ctx context.Context, s session.Session, step plan.Step) (acquire.Result, error) {
-	kind, ok := map[biometric.Modality]drivers.Kind{biometric.Face: drivers.KindCamera, biometric.Finger: drivers.KindFingerprint,
-		biometric.Signature: drivers.KindSignature}[step.Modality]
+	if step.Modality == biometric.Signature {
+		return d.signature(ctx, s, step)
+	}
+	kind, ok := map[biometric.Modality]drivers.Kind{biometric.Face: drivers.KindCamera, biometric.Finger: drivers.KindFingerprint}[step.Modality]
 	if !ok {
 		return acquire.Result{}, fmt.Errorf("capturing %s: no kind of device takes it", step.Modality)
 	}
@@ -118,7 +120,7 @@ func (d *Daemon) guide(s session.Session, step plan.Step, p acquire.Progress) {
 			d.log.Debug("preview", "err", err)
 		}
 	}
-	d.previews.finger(p.Preview)
+	d.previews.grey(step.Modality, p.Preview)
 	d.seen(s, api.Guidance{Step: step.ID, Hint: p.Hint, Fingers: p.Fingers, Attempt: p.Attempt})
 }
 

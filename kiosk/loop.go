@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"loket/kiosk/acquire"
 	"loket/kiosk/api"
 	"loket/kiosk/biometric"
 	"loket/kiosk/failpoint"
@@ -30,6 +31,7 @@ type running struct {
 	moving   string                       // the station that it is being handed over to; nothing else happens meanwhile
 	verified *api.Verification            // how far the comparison at this desk is
 	brought  []biometric.FingerPosition   // that another station captured
+	written  chan acquire.Written         // what the person says of a signature; nil while none is written
 }
 
 func (r *running) stopTimer() {

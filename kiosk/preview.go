@@ -48,13 +48,13 @@ func (p *previews) face(encoded []byte) error {
 	return nil
 }
 
-// finger offers one preview of the glass.
-func (p *previews) finger(img *image.Gray) {
+// grey offers one preview of a scanner's glass or of a signature pad.
+func (p *previews) grey(of biometric.Modality, img *image.Gray) {
 	if img == nil || !p.watched() {
 		return
 	}
 	w, h := img.Rect.Dx()&^1, img.Rect.Dy()&^1
-	f := &api.Frame{Modality: biometric.Finger, Width: w, Height: h, I420: make([]byte, w*h*3/2)}
+	f := &api.Frame{Modality: of, Width: w, Height: h, I420: make([]byte, w*h*3/2)}
 	for y := range h {
 		copy(f.I420[y*w:(y+1)*w], img.Pix[y*img.Stride:])
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"loket/kiosk/api"
+	"loket/kiosk/biometric"
 )
 
 func TestAPreviewIsOverwrittenWhenTheNextOneComes(t *testing.T) {
@@ -18,11 +19,11 @@ func TestAPreviewIsOverwrittenWhenTheNextOneComes(t *testing.T) {
 	for i := range glass.Pix {
 		glass.Pix[i] = 200
 	}
-	p.finger(glass)
+	p.grey(biometric.Finger, glass)
 	first := p.newest.I420
 	enough := errors.New("enough")
 	err := p.stream(context.Background(), func(f api.Frame) error {
-		p.finger(glass)
+		p.grey(biometric.Finger, glass)
 		if !bytes.Equal(first, make([]byte, len(first))) {
 			t.Errorf("after the next frame the first reads %v", first)
 		}

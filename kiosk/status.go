@@ -117,6 +117,8 @@ func (d *Daemon) Do(ctx context.Context, as []api.Role, c api.Command) (api.Repl
 		err = d.start(ctx, *c.Start)
 	case c.Event != nil:
 		err = d.said(ctx, as, c)
+	case c.Sign != nil:
+		err = d.sign(as, c.Session, *c.Sign)
 	case !slices.Contains(as, api.RoleTechnician):
 		err = &api.Error{Code: "forbidden", Text: "only technicians may ask that"}
 	case c.Outbox != nil:

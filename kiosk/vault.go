@@ -15,12 +15,14 @@ type vault struct {
 	samples []handover.Sample
 }
 
-// add keeps the samples of a step; a sample of the same step and position that was there is overwritten.
+// add keeps the samples of a step; those of the same step and positions that were there are overwritten.
 func (v *vault) add(step string, samples []biometric.Sample) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, s := range samples {
 		v.drop(func(h handover.Sample) bool { return h.Step == step && h.Position == s.Position })
+	}
+	for _, s := range samples {
 		v.samples = append(v.samples, handover.Sample{Step: step, Sample: s})
 	}
 }

@@ -356,7 +356,7 @@ func (d describer) capture(s session.Session) Page {
 	case biometric.Finger:
 		p = d.fingers(step)
 	case biometric.Signature:
-		p = d.plain("signature", PicturePen)
+		p = d.signature(s, step)
 	default:
 		p = d.plain("face", PictureFace)
 		p.Seen = d.say("face-view", nil)
@@ -366,10 +366,10 @@ func (d describer) capture(s session.Session) Page {
 	if g := d.Status.Guidance; g != nil && g.Step == step.ID && g.Hint != biometric.HintNone {
 		p.Hint = d.say("hint-"+string(g.Hint), nil)
 	}
-	p.Others = []Action{
+	p.Others = append(p.Others,
 		*d.action("stop", IconClose, nil, d.then(func(l *Local) { l.Page = "stop" })),
 		*d.action("cannot", IconHelp, event(session.Event{Kind: session.Help, Reason: "cannot"}), d.stay()),
-	}
+	)
 	return p
 }
 
@@ -404,6 +404,22 @@ func (d describer) fingers(step plan.Step) (p Page) {
 	if g := d.Status.Guidance; g != nil && g.Step == step.ID {
 		p.Lamp = lampOf(*g)
 	}
+	return p
+}
+
+// signature is written on the screen, or on a pad where the station has one. It is done when the person says so.
+func (d describer) signature(s session.Session, step plan.Step) Page {
+	p := d.plain("signature", PictureInk)
+	p.Seen = d.say("signature-view", nil)
+	pad := d.Status.Guidance != nil && d.Status.Guidance.Step == step.ID && d.Status.Guidance.Pad
+	if pad {
+		p.Picture, p.Lines = PicturePad, []string{d.say("signature-pad", nil)}
+	}
+	p.Primary = d.action("signature-primary", IconCheck, &api.Command{Session: s.ID, Sign: &api.Sign{}}, d.then(func(l *Local) { l.Inked = 0 }))
+	p.Primary.Disabled = !pad && d.Local.Inked == 0
+	again := d.action("signature-again", IconErase, &api.Command{Session: s.ID, Sign: &api.Sign{Again: true}}, d.then(func(l *Local) { l.Inked = 0 }))
+	again.Disabled = p.Primary.Disabled
+	p.Others = append(p.Others, *again)
 	return p
 }
 

@@ -25,7 +25,10 @@ func (c *canvas) parts() (head, picture, words, tools box) {
 	top := head.y + head.h + sp.Gap
 	body := box{sp.Edge, top, c.w - 2*sp.Edge, tools.y - sp.Block - top}
 	share := 34
-	if c.page.live() || c.page.Picture == PictureHands {
+	switch {
+	case c.page.Picture == PictureInk || c.page.Picture == PicturePad:
+		share = 54
+	case c.page.live() || c.page.Picture == PictureHands:
 		share = 44
 	}
 	half := (body.w - sp.Block) * share / 100
@@ -37,8 +40,11 @@ func (c *canvas) parts() (head, picture, words, tools box) {
 // slotOf is where the live view belongs.
 func (c *canvas) slotOf(p Picture) Slot {
 	_, pic, _, _ := c.parts()
-	if p == PictureGlass {
+	switch p {
+	case PictureGlass:
 		return Slot{p, c.rect(c.glassBox(pic))}
+	case PicturePad:
+		return Slot{p, c.rect(c.inkBox(pic))}
 	}
 	return Slot{p, c.rect(c.faceBox(pic))}
 }
@@ -132,7 +138,7 @@ const (
 func (c *canvas) words(b box) {
 	sp := c.ui.Theme.Space
 	room := box{b.x, b.y, b.w, b.h - c.actionsHeight(b)}
-	if !c.page.live() && c.page.Picture != PictureHands && c.page.Picture != PictureNone {
+	if !c.page.live() && c.page.Picture != PictureHands && c.page.Picture != PictureInk && c.page.Picture != PictureNone {
 		room = room.cut(max(room.h-c.wordsHeight(room.w), 0) / 3) // beside a sign, words stand a little above the middle
 	}
 	room = room.cut(c.label(room, c.title(), c.page.Title, "") + sp.Gap)

@@ -39,6 +39,7 @@ type Local struct {
 	Session string // the session that is shown, or was shown last
 	State   session.State
 	Entry   int
+	Inked   int       // points that were written of a signature
 	Follow  bool      // that session needs a further appointment
 	Over    time.Time // when it was seen to be over; zero while it lives
 	Touched time.Time // when the person last acted
@@ -59,7 +60,7 @@ func (l Local) after(st *api.Status, now time.Time) Local {
 	case s != nil && s.ID != l.Session:
 		l = Local{Choice: l.Choice, Session: s.ID, State: s.State, Entry: s.Entry, Touched: now, again: l.again}
 	case s != nil && s.Entry != l.Entry:
-		l.Page, l.Refused, l.State, l.Entry, l.Follow, l.Touched = "", "", s.State, s.Entry, s.FollowUp, now
+		l.Page, l.Refused, l.State, l.Entry, l.Follow, l.Inked, l.Touched = "", "", s.State, s.Entry, s.FollowUp, 0, now
 	case s == nil && l.Session != "" && l.Over.IsZero():
 		l.Page, l.Over, l.Touched = "", now, now
 	}

@@ -73,13 +73,15 @@ type Action struct {
 // Picture names the drawing of a page.
 type Picture string
 
-// The pictures. Face and glass have a live view in them.
+// The pictures. Face, glass and pad have a live view in them.
 const (
 	PictureNone   Picture = ""
 	PictureFace   Picture = "face"
 	PictureGlass  Picture = "glass"
 	PictureHands  Picture = "hands" // with the ledger
 	PicturePen    Picture = "pen"
+	PictureInk    Picture = "ink" // where the person signs, with a finger or a pen
+	PicturePad    Picture = "pad" // what they write on a pad
 	PictureTicket Picture = "ticket"
 	PicturePerson Picture = "person"
 	PictureStaff  Picture = "staff"
@@ -99,7 +101,9 @@ const (
 )
 
 // live reports whether the page shows a live view.
-func (p Page) live() bool { return p.Picture == PictureFace || p.Picture == PictureGlass }
+func (p Page) live() bool {
+	return p.Picture == PictureFace || p.Picture == PictureGlass || p.Picture == PicturePad
+}
 
 // Lamp is what the scanner's lamp says, on the screen too; a tone goes with each change.
 type Lamp string

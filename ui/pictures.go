@@ -19,6 +19,12 @@ func (c *canvas) glassBox(pic box) box {
 	return b
 }
 
+// inkBox is where a signature is written: twice as wide as high, like the field on a form.
+func (c *canvas) inkBox(pic box) box {
+	h := min(pic.h, pic.w*6/10)
+	return box{pic.x, pic.y + (pic.h-h)/2, pic.w, h}
+}
+
 // picture draws what stands beside the words.
 func (c *canvas) picture(b box) {
 	switch c.page.Picture {
@@ -27,6 +33,8 @@ func (c *canvas) picture(b box) {
 		c.faceView(c.faceBox(b))
 	case PictureGlass:
 		c.fingersView(b)
+	case PictureInk, PicturePad:
+		c.inkView(c.inkBox(b))
 	case PictureHands:
 		c.handsView(b)
 	case PictureTicket:

@@ -53,6 +53,7 @@ type UI struct {
 	shown   string // the id of the page that was drawn last
 	ready   bool   // it had something to do next
 
+	ink     board // what is being signed
 	notes   []string
 	targets []Target
 }
@@ -79,6 +80,7 @@ func Metric(size image.Point) unit.Metric {
 // Update takes in a status (nil while no daemon answers) and what was pressed since, and computes the page.
 func (u *UI) Update(gtx layout.Context, st *api.Status) Page {
 	u.Local = u.Local.after(st, gtx.Now)
+	u.write(gtx)
 	view := View{Status: st, Local: u.Local, Now: gtx.Now, Words: u.Words}
 	u.page = Describe(view)
 	for u.press(gtx, u.page) { // each on the page that the one before it led to: nothing that was pressed fast is lost
@@ -106,9 +108,14 @@ func (u *UI) press(gtx layout.Context, p Page) bool {
 
 func (u *UI) do(a Action) {
 	u.Local = a.Then
-	if a.Command != nil && u.Do != nil {
-		u.Do(*a.Command)
+	if a.Command == nil || u.Do == nil {
+		return
 	}
+	c := *a.Command
+	if c.Sign != nil && u.page.Picture == PictureInk {
+		c.Sign = u.ink.signed(c.Sign.Again)
+	}
+	u.Do(c)
 }
 
 // typed finds the key of the on-screen keyboard that was pressed on a real one.

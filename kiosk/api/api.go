@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"loket/kiosk/biometric"
+	"loket/kiosk/biometric/ink"
 	"loket/kiosk/session"
 )
 
@@ -87,6 +88,7 @@ type Guidance struct {
 	Hint    biometric.Hint `json:"hint,omitempty"`
 	Fingers int            `json:"fingers,omitempty"` // on the glass now
 	Attempt int            `json:"attempt"`
+	Pad     bool           `json:"pad,omitempty"` // signatures: a pad is written on, not the screen
 }
 
 // End is how the last session here ended.
@@ -167,8 +169,16 @@ type Command struct {
 	Outbox   *OutboxQuery   `json:"outbox,omitempty"`
 	Trace    *TraceQuery    `json:"trace,omitempty"`
 	SelfTest *SelfTestQuery `json:"self_test,omitempty"`
+	// Sign tells what the person says of the signature that they are writing. It names the session.
+	Sign *Sign `json:"sign,omitempty"`
 	// StopRecording ends the recording of a device's USB traffic; whoever reads it gets its end.
 	StopRecording *RecordQuery `json:"stop_recording,omitempty"`
+}
+
+// Sign says that a signature is done, or begun anew. Ink is what was written on the screen; nil where it is on a pad.
+type Sign struct {
+	Again bool     `json:"again,omitempty"`
+	Ink   *ink.Ink `json:"ink,omitempty"`
 }
 
 // OutboxQuery asks for the sealed records that the station keeps; Retry tries to send the pending ones now,

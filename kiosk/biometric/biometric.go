@@ -129,6 +129,7 @@ const (
 	HintTooBright      Hint = "too-bright"
 	HintOutOfFocus     Hint = "out-of-focus"
 	HintShowAgain      Hint = "show-again" // a code or document that could not be read
+	HintSignMore       Hint = "sign-more"  // nothing was written that could be a signature
 	HintCallAttendant  Hint = "call-attendant"
 	HintPresentationOK Hint = "good"
 )

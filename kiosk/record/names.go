@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"loket/kiosk/biometric"
+	"loket/kiosk/biometric/ink"
 )
 
 // The entries that every record begins with.
@@ -30,6 +31,7 @@ func kinds() []kind {
 		{"fingers/NN.wsq", wsqType, biometric.Finger},
 		{"fingers/NN.png", "image/png", biometric.Finger},
 		{"signature.png", "image/png", biometric.Signature},
+		{"signature.inkml", ink.MediaType, biometric.Signature},
 		{"record.an2", filesMediaType, ""},
 		{"face.iso19794", filesMediaType, ""},
 		{"fingers.iso19794", filesMediaType, ""},

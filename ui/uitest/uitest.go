@@ -161,9 +161,14 @@ func (m *maker) capture() {
 	for _, h := range []biometric.Hint{biometric.HintHoldStill, biometric.HintLiftNow, biometric.HintTooDry, biometric.HintWrongHand, biometric.HintUpsideDown} {
 		m.in("fingers."+string(h), session.Capturing, m.guided(biometric.Finger, h, 2))
 	}
-	m.in("signature", session.Capturing, func(_ *api.Status, s *session.Session) {
-		s.Plan.Steps = []plan.Step{{ID: "signature", Modality: biometric.Signature}}
-	})
+	signing := func(pad bool) func(*api.Status, *session.Session) {
+		return func(st *api.Status, s *session.Session) {
+			s.Plan.Steps = []plan.Step{{ID: "signature", Modality: biometric.Signature}}
+			st.Guidance = &api.Guidance{Step: "signature", Attempt: 1, Pad: pad}
+		}
+	}
+	m.in("signature", session.Capturing, signing(false))
+	m.in("signature.pad", session.Capturing, signing(true))
 	st, l := m.session(session.Capturing, m.guided(biometric.Face, biometric.HintNone, 0))
 	l.Page = "stop"
 	m.add("stop", st, l)

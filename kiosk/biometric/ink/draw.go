@@ -21,27 +21,24 @@ const (
 
 // Draw draws the strokes black on white at [PPI], cropped to nothing: the picture is the whole area. The caller wipes it.
 func (k Ink) Draw() *image.Gray {
-	px := func(v int) float32 { return float32(v) * PPI / hundredthsAnInch }
 	w, h := int(math.Ceil(float64(px(k.Width)))), int(math.Ceil(float64(px(k.Height))))
 	img := image.NewGray(image.Rect(0, 0, w, h))
 	for i := range img.Pix {
 		img.Pix[i] = 255
 	}
 	for _, s := range k.Strokes {
-		k.stroke(img, s, px)
+		for i, p := range s {
+			Trace(img, s[max(i-1, 0)], p)
+		}
 	}
 	return img
 }
 
-// stroke draws a line of discs and the bands between them.
-func (k Ink) stroke(img *image.Gray, s Stroke, px func(int) float32) {
-	for i, p := range s {
-		from := p
-		if i > 0 {
-			from = s[i-1]
-		}
-		band(img, px(from.X), px(from.Y), px(width(from))/2, px(p.X), px(p.Y), px(width(p))/2)
-	}
+func px(v int) float32 { return float32(v) * PPI / hundredthsAnInch }
+
+// Trace adds a piece of a stroke to a picture that [Ink.Draw] made.
+func Trace(img *image.Gray, from, to Point) {
+	band(img, px(from.X), px(from.Y), px(width(from))/2, px(to.X), px(to.Y), px(width(to))/2)
 }
 
 func width(p Point) int {

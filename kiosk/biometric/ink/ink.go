@@ -88,14 +88,15 @@ func (k Ink) Length() int {
 	return int(sum)
 }
 
-// Clone copies the strokes.
-func (k Ink) Clone() Ink {
-	c := k
-	c.Strokes = make([]Stroke, len(k.Strokes))
-	for i, s := range k.Strokes {
-		c.Strokes[i] = append(Stroke(nil), s...)
+// Duration is the time from the first touch to the last point, in milliseconds.
+func (k Ink) Duration() int {
+	last := 0
+	for _, s := range k.Strokes {
+		if len(s) > 0 {
+			last = s[len(s)-1].T
+		}
 	}
-	return c
+	return last
 }
 
 // Wipe overwrites the strokes. The ink is empty afterwards.
