@@ -5,9 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"gioui.org/f32"
 	"gioui.org/font"
 	"gioui.org/io/input"
 	"gioui.org/io/key"
+	"gioui.org/io/pointer"
 	"gioui.org/io/semantic"
 	"gioui.org/layout"
 
@@ -326,6 +328,52 @@ func TestAnIdleScreenIsMadeReadyForTheNextPerson(t *testing.T) {
 	p.expect(t, "attract")
 	if p.Local.Code != "" || p.Local.Language != "" {
 		t.Errorf("the next person finds %+v", p.Local)
+	}
+}
+
+// drag moves a finger over the screen from where it comes down to where it is lifted.
+func (p *person) drag(at time.Duration, points ...f32.Point) {
+	for i, where := range points {
+		at += 10 * time.Millisecond
+		e := pointer.Event{Kind: pointer.Move, Source: pointer.Touch, Buttons: pointer.ButtonPrimary, Position: where, Time: at}
+		if i == 0 {
+			e.Kind = pointer.Press
+		}
+		p.Touch(&p.router, e)
+		p.look()
+	}
+	p.Touch(&p.router, pointer.Event{Kind: pointer.Release, Source: pointer.Touch, Position: points[len(points)-1], Time: at})
+	p.look()
+}
+
+func TestASignatureIsWrittenWithAFingerAndSentWhenItIsDone(t *testing.T) {
+	p := newPerson(t, fonts(t))
+	p.find(t, "English")
+	for _, x := range samples(t) {
+		if x.Name == "signature" {
+			p.status = *x.Status
+		}
+	}
+	p.Do = func(c api.Command) { p.did = append(p.did, c) }
+	p.look()
+	p.expect(t, "signature")
+	if !p.Page().Primary.Disabled {
+		t.Error("an empty field counts as a signature")
+	}
+	p.drag(0, f32.Pt(100, 300), f32.Pt(200, 350), f32.Pt(300, 300), f32.Pt(400, 350))
+	p.find(t, "Erase and sign again")
+	if last := p.did[len(p.did)-1]; last.Sign == nil || !last.Sign.Again || !p.Page().Primary.Disabled {
+		t.Errorf("after erasing: %+v", last)
+	}
+	p.drag(time.Second, f32.Pt(100, 300), f32.Pt(200, 350), f32.Pt(300, 300))
+	p.drag(2*time.Second, f32.Pt(350, 300), f32.Pt(450, 350))
+	p.find(t, "Done")
+	last := p.did[len(p.did)-1]
+	if last.Sign == nil || last.Sign.Ink == nil || last.Session == "" {
+		t.Fatalf("the daemon got %+v", last)
+	}
+	if err := last.Sign.Ink.Check(); err != nil || len(last.Sign.Ink.Strokes) != 2 {
+		t.Errorf("%d strokes: %v", len(last.Sign.Ink.Strokes), err)
 	}
 }
 

@@ -33,7 +33,8 @@ func TestEveryScreenLooksAsItDid(t *testing.T) {
 		t.Skipf("nothing draws here: %v (hint: apt-get install libgl1-mesa-dri libegl1)", err)
 	}
 	defer window.Release()
-	shown := map[ui.Picture]image.Image{ui.PictureFace: flat(color.RGBA{R: 90, G: 120, B: 150, A: 255}), ui.PictureGlass: flat(color.RGBA{R: 200, G: 200, B: 200, A: 255})}
+	shown := map[ui.Picture]image.Image{ui.PictureFace: flat(color.RGBA{R: 90, G: 120, B: 150, A: 255}), ui.PictureGlass: flat(color.RGBA{R: 200, G: 200, B: 200, A: 255}),
+		ui.PicturePad: signed(7)}
 	p := painter{screen: screen, window: window, views: shown}
 	list, err := uitest.Samples()
 	if err != nil {

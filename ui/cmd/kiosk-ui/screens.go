@@ -22,6 +22,7 @@ import (
 	xdraw "golang.org/x/image/draw"
 
 	"loket/firmware-sim/synth"
+	"loket/kiosk/biometric/ink"
 	"loket/ui"
 	"loket/ui/uitest"
 )
@@ -169,7 +170,20 @@ func views() (map[ui.Picture]image.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pressing fingers on the glass: %w", err)
 	}
-	return map[ui.Picture]image.Image{ui.PictureFace: mirrored, ui.PictureGlass: glass}, nil
+	return map[ui.Picture]image.Image{ui.PictureFace: mirrored, ui.PictureGlass: glass, ui.PicturePad: signed(7)}, nil
+}
+
+// signed is what somebody wrote on a pad.
+func signed(who synth.Person) image.Image {
+	k := ink.Ink{Width: 100 * synth.ScribbleWidth, Height: 100 * synth.ScribbleHeight}
+	for _, s := range who.Scribble() {
+		var stroke ink.Stroke
+		for _, p := range s {
+			stroke = append(stroke, ink.Point{X: int(100 * p.X), Y: int(100 * p.Y), T: int(1000 * p.T), Force: int(1000 * p.Force)})
+		}
+		k.Strokes = append(k.Strokes, stroke)
+	}
+	return k.Draw()
 }
 
 func write(file string, img image.Image) error {
