@@ -26,7 +26,7 @@ const (
 type Segmentation struct {
 	Fingers []Fingertip                // from left to right as the upright hand lies, palm down
 	Missing []biometric.FingerPosition // wanted, not said to be absent, and not there; ascending
-	Angle   float64                    // degrees, clockwise, by which the hand is turned: -180 up to 180
+	Angle   float64                    // degrees, clockwise, by which the hand is turned: above -180, up to 180
 	Hand    Hand
 
 	WrongHand  bool // a four-finger slap is of the other hand; Fingers are named by what they are, Missing is empty
@@ -47,7 +47,7 @@ type Fingertip struct {
 	Centre  [2]float64
 	Corners [4]image.Point
 	Box     image.Rectangle
-	Angle   float64 // degrees, clockwise, by which this finger is turned: -180 up to 180
+	Angle   float64 // degrees, clockwise, by which this finger is turned: above -180, up to 180
 }
 
 // Unsure is the confidence below which a segmentation tells no one hand from the other.
@@ -157,13 +157,13 @@ func segmentable(img *image.Gray, ppi int) error {
 	return nil
 }
 
-// turned brings an angle in degrees to -180 up to 180.
+// turned brings an angle in degrees to above -180 and up to 180.
 func turned(degrees float64) float64 {
 	a := math.Mod(degrees, 360)
 	switch {
-	case a >= 180:
+	case a > 180:
 		return a - 360
-	case a < -180:
+	case a <= -180:
 		return a + 360
 	}
 	return a

@@ -14,9 +14,9 @@ const exact = 1.0
 
 // cut takes a fingertip out of the slap: upright, from the tip to the first joint, white around.
 func (g *glass) cut(img *image.Gray, t tip) Fingertip {
-	for _, upright := range []float64{0, 180, -180} {
-		if math.Abs(t.angle-upright) < exact {
-			t.angle = turned(upright)
+	for _, straight := range []float64{0, 180} {
+		if math.Abs(turned(t.angle-straight)) < exact {
+			t.angle = straight
 		}
 	}
 	c := g.frame(t)
@@ -37,7 +37,7 @@ func (g *glass) frame(t tip) crop {
 	left, right, top, bottom := g.extent(t, sin, cos)
 	px := g.mm / float64(g.side) // mm a pixel
 	c := crop{label: t.label, cos: cos, sin: sin, w: int((right-left)/px) + 1, h: int((bottom-top)/px) + 1}
-	if t.angle == 0 || t.angle == -180 {
+	if t.angle == 0 || t.angle == 180 {
 		c.cos, c.sin = math.Round(cos), math.Round(sin)
 	}
 	c.x = (t.x+left*cos-top*sin)/px - 0.5
