@@ -51,7 +51,7 @@ const (
 const (
 	neck       = 0.8
 	waist      = 0.96
-	largeArea  = 420 // mm2
+	largeArea  = 500 // mm2
 	largeShare = 1.6 // of the median of three patches or more
 	pieceArea  = 110 // mm2
 	pieceShare = 0.3 // of the patch

@@ -295,6 +295,7 @@ func TestASegmentationSaysWhatWouldHelp(t *testing.T) {
 func FuzzSegment(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{255, 0, 9}, 7000), uint16(150), uint8(0), uint8(0), uint16(500), uint8(13))
 	f.Add(ridges(200, 260, 140, 90, 10).Pix, uint16(199), uint8(3), uint8(5), uint16(250), uint8(15))
+	f.Add(bytes.Repeat([]byte{0, 0, 0, 0, 255, 255, 255, 255}, 5000), uint16(199), uint8(0), uint8(0), uint16(250), uint8(14)) // skin from border to border
 	f.Add([]byte{1}, uint16(0), uint8(0), uint8(0), uint16(1000), uint8(46))
 	f.Fuzz(func(t *testing.T, pix []byte, width uint16, left, top uint8, ppi uint16, kind uint8) {
 		w := int(width%1024) + 1
