@@ -158,6 +158,7 @@ func (g *glass) coherence(i int) float64 {
 // fingers lies a line of cells that are as bright as the glass, even where ridges on both sides make them lively.
 const (
 	leastAmplitude = 9    // grey levels: below lie noise, smudges and ghosts of older prints
+	noiseTimes     = 1.7  // of the noise on the bare glass
 	amplitudeShare = 0.22 // of the liveliest cells
 	leastDarkness  = 90   // grey levels below the glass
 	darknessShare  = 0.12 // of the usual lively cell
@@ -170,11 +171,12 @@ func (g *glass) skin() []bool {
 		return nil
 	}
 	bare := percentile(g.mean, 0.8)
-	lively := slices.DeleteFunc(slices.Clone(g.amplitude), func(a float32) bool { return a < leastAmplitude })
+	still := max(leastAmplitude, noiseTimes*g.noise())
+	lively := slices.DeleteFunc(slices.Clone(g.amplitude), func(a float32) bool { return a < still })
 	if len(lively) == 0 {
 		return make([]bool, len(g.mean))
 	}
-	least := max(leastAmplitude, amplitudeShare*percentile(lively, 0.85))
+	least := max(still, amplitudeShare*percentile(lively, 0.85))
 	var dark []float32
 	for i, a := range g.amplitude {
 		if a > least {
@@ -198,6 +200,18 @@ func (g *glass) skin() []bool {
 	}
 	g.fill(mask)
 	return mask
+}
+
+// noise is the usual amplitude of the brightest third of the cells.
+func (g *glass) noise() float32 {
+	bright := percentile(g.mean, 0.67)
+	var bare []float32
+	for i, m := range g.mean {
+		if m >= bright {
+			bare = append(bare, g.amplitude[i])
+		}
+	}
+	return percentile(bare, 0.5)
 }
 
 func percentile(values []float32, share float64) float32 {
