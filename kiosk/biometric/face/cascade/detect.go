@@ -1,0 +1,231 @@
+package cascade
+
+import (
+	"image"
+	"math"
+)
+
+// Options say where and how finely to look. The zero value looks everywhere at steps of 1.1 and joins three hits or more.
+type Options struct {
+	Step       float64 // from one scale to the next; 0: 1.1
+	Neighbours int     // an object needs this many hits; 0: 3; below 0: every hit is an object
+	MinSide    int     // px; the smallest object, 0: the window's
+	MaxSide    int     // px; the largest, 0: the picture's
+}
+
+// Object is a rectangle in which something was found, and how many hits were joined to it.
+type Object struct {
+	image.Rectangle
+	Hits int
+}
+
+// Detector evaluates cascades and keeps its buffers for the next time. The zero value works. It serves one goroutine at a
+// time; [Detector.Wipe] overwrites what is left in it of a picture.
+type Detector struct {
+	level   plane
+	sum     []uint32 // integral image, one row and column more than the picture
+	square  []uint32 // the same of squares, modulo 2^32
+	tilted  []uint32 // the same of triangles
+	columns []sampleAt
+	hits    []image.Rectangle
+
+	haar []placedHaar
+	lbp  []placedLBP
+	norm [4]int
+}
+
+// Wipe overwrites the buffers.
+func (d *Detector) Wipe() {
+	clear(d.level.pix)
+	clear(d.sum)
+	clear(d.square)
+	clear(d.tilted)
+}
+
+// Detect finds the objects that a cascade was trained on, in no order that matters. It only reads the picture.
+func (d *Detector) Detect(c *Cascade, img *image.Gray, o Options) []Object {
+	if o.Step <= 1.001 {
+		o.Step = 1.1
+	}
+	if o.Neighbours == 0 {
+		o.Neighbours = 3
+	}
+	d.hits = d.hits[:0]
+	size := img.Bounds().Size()
+	for factor := 1.0; ; factor *= o.Step {
+		w, h := round(float64(c.Width)*factor), round(float64(c.Height)*factor)
+		if w > size.X || h > size.Y || o.MaxSide > 0 && max(w, h) > o.MaxSide {
+			break
+		}
+		if min(w, h) >= o.MinSide {
+			d.scan(c, img, float32(factor))
+		}
+	}
+	return join(d.hits, o.Neighbours)
+}
+
+// scan evaluates all windows of one scale. Below twice the window's size every second place is enough, and beside a place
+// that the first stage refuses one more is left out.
+func (d *Detector) scan(c *Cascade, img *image.Gray, scale float32) {
+	size := img.Bounds().Size()
+	d.shrink(img, round(float64(float32(size.X)/scale)), round(float64(float32(size.Y)/scale)))
+	d.integrate(c)
+	d.place(c)
+	step := 2
+	if scale >= 2 {
+		step = 1
+	}
+	stride := d.level.width + 1
+	w, h := round(float64(float32(c.Width)*scale)), round(float64(float32(c.Height)*scale))
+	for y := 0; y < d.level.height+1-c.Height; y += step {
+		for x := 0; x < d.level.width+1-c.Width; x += step {
+			switch d.run(c, y*stride+x) {
+			case passed:
+				at := image.Pt(round(float64(float32(x)*scale)), round(float64(float32(y)*scale)))
+				d.hits = append(d.hits, image.Rectangle{at, at.Add(image.Pt(w, h))})
+			case 0:
+				x += step
+			}
+		}
+	}
+}
+
+// What a window comes to besides the number of the stage that refused it.
+const (
+	passed = -1
+	flat   = -2 // too little contrast to ask
+)
+
+// run evaluates the window whose upper left corner is at an index of the integral image.
+func (d *Detector) run(c *Cascade, at int) int {
+	var norm float32
+	if c.kind == kindHaar {
+		var ok bool
+		if norm, ok = d.contrast(c, at); !ok {
+			return flat
+		}
+	}
+	for i, s := range c.stages {
+		var total float32
+		for _, t := range c.trees[s.first:s.last] {
+			total += d.ask(c, t, at, norm)
+		}
+		if total < s.threshold {
+			return i
+		}
+	}
+	return passed
+}
+
+// ask follows one tree to its leaf.
+func (d *Detector) ask(c *Cascade, t tree, at int, norm float32) float32 {
+	for next := int32(0); ; {
+		n := &c.nodes[t.node+next]
+		left := false
+		if c.kind == kindLBP {
+			v := d.lbp[n.feature].pattern(d.sum[at:])
+			left = n.set[v>>5]&(1<<(v&31)) != 0
+		} else {
+			left = d.haar[n.feature].value(d, at)*norm < n.threshold
+		}
+		if next = n.right; left {
+			next = n.left
+		}
+		if next <= 0 {
+			return c.leaves[t.leaf-next]
+		}
+	}
+}
+
+// contrast is one over the standard deviation times the area of the window within its outermost pixels, and whether that
+// deviation reaches ten grey levels.
+func (d *Detector) contrast(c *Cascade, at int) (norm float32, ok bool) {
+	n := d.norm
+	sum := float64(int32(d.sum[at+n[0]] - d.sum[at+n[1]] - d.sum[at+n[2]] + d.sum[at+n[3]]))
+	squares := float64(d.square[at+n[0]] - d.square[at+n[1]] - d.square[at+n[2]] + d.square[at+n[3]])
+	pixels := float64((c.Width - 2) * (c.Height - 2))
+	f := pixels*squares - sum*sum
+	if f <= 0 {
+		return 1, false
+	}
+	norm = float32(1 / math.Sqrt(f))
+	return norm, pixels*float64(norm) < 0.1
+}
+
+// placedHaar is a feature as indices of the integral image.
+type placedHaar struct {
+	corners [3][4]int32
+	weights [3]float32
+	tilted  bool
+}
+
+// value is the weighted sum of the rectangles.
+func (p *placedHaar) value(d *Detector, at int) float32 {
+	s := d.sum
+	if p.tilted {
+		s = d.tilted
+	}
+	s = s[at:]
+	v := p.weights[0]*total(s, &p.corners[0]) + p.weights[1]*total(s, &p.corners[1])
+	if p.weights[2] != 0 {
+		v += p.weights[2] * total(s, &p.corners[2])
+	}
+	return v
+}
+
+func total(s []uint32, c *[4]int32) float32 {
+	return float32(int32(s[c[0]] - s[c[1]] - s[c[2]] + s[c[3]]))
+}
+
+// placedLBP is the sixteen corners of a pattern's blocks, row by row.
+type placedLBP [16]int32
+
+// pattern compares the eight outer blocks with the middle one, clockwise from the upper left, the first in the highest bit.
+func (p *placedLBP) pattern(s []uint32) uint8 {
+	var v [16]uint32
+	for i, at := range p {
+		v[i] = s[at]
+	}
+	block := func(i int) uint32 { return v[i] - v[i+1] - v[i+4] + v[i+5] }
+	middle := block(5)
+	var out uint8
+	for _, i := range [8]int{0, 1, 2, 6, 10, 9, 8, 4} {
+		out <<= 1
+		if block(i) >= middle {
+			out |= 1
+		}
+	}
+	return out
+}
+
+// place turns a cascade's features into indices for the picture's width at this scale.
+func (d *Detector) place(c *Cascade) {
+	stride := int32(d.level.width + 1)
+	d.haar, d.lbp = d.haar[:0], d.lbp[:0]
+	for _, f := range c.haar {
+		p := placedHaar{weights: f.weights, tilted: f.tilted}
+		for i, a := range f.areas {
+			p.corners[i] = a.corners(stride, f.tilted)
+		}
+		d.haar = append(d.haar, p)
+	}
+	for _, f := range c.lbp {
+		var p placedLBP
+		for i := range p {
+			p[i] = int32(f.x+i%4*f.w) + stride*int32(f.y+i/4*f.h)
+		}
+		d.lbp = append(d.lbp, p)
+	}
+	for i, v := range (area{1, 1, c.Width - 2, c.Height - 2}).corners(stride, false) {
+		d.norm[i] = int(v)
+	}
+}
+
+// corners are the indices of an area's four corners: the sum is the first less the next two and the last.
+func (a area) corners(stride int32, tilted bool) [4]int32 {
+	at := func(x, y int) int32 { return int32(x) + stride*int32(y) }
+	if tilted {
+		return [4]int32{at(a.x, a.y), at(a.x-a.h, a.y+a.h), at(a.x+a.w, a.y+a.w), at(a.x+a.w-a.h, a.y+a.w+a.h)}
+	}
+	return [4]int32{at(a.x, a.y), at(a.x+a.w, a.y), at(a.x, a.y+a.h), at(a.x+a.w, a.y+a.h)}
+}
