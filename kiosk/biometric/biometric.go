@@ -128,6 +128,9 @@ const (
 	HintTooDark        Hint = "too-dark"
 	HintTooBright      Hint = "too-bright"
 	HintOutOfFocus     Hint = "out-of-focus"
+	HintHeadUpright    Hint = "head-upright"
+	HintCloseMouth     Hint = "close-mouth"
+	HintMiddle         Hint = "to-the-middle"
 	HintShowAgain      Hint = "show-again" // a code or document that could not be read
 	HintSignMore       Hint = "sign-more"  // nothing was written that could be a signature
 	HintCallAttendant  Hint = "call-attendant"

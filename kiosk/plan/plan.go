@@ -77,7 +77,8 @@ type Step struct {
 	Image     *ImageLimits `json:"image,omitempty"`     // faces
 	Lossless  bool         `json:"lossless,omitempty"`
 
-	Compression *CompressionRule `json:"compression,omitempty"` // fingers; nil: without loss
+	Compression *CompressionRule      `json:"compression,omitempty"` // fingers; nil: without loss
+	Criteria    []biometric.Criterion `json:"criteria,omitempty"`    // faces
 }
 
 // Limit is the time that the capture may take from its start; zero where attempts are counted.
@@ -257,7 +258,7 @@ func (m *maker) face(p *FacePolicy) {
 	}
 	m.because(Reason{Code: CodeOwed, Modality: biometric.Face})
 	image := p.Image
-	m.plan.Steps = append(m.plan.Steps, Step{ID: "face", Modality: biometric.Face, Rules: p.Rules, Threshold: p.Threshold, Image: &image})
+	m.plan.Steps = append(m.plan.Steps, Step{ID: "face", Modality: biometric.Face, Rules: p.Rules, Threshold: p.Threshold, Image: &image, Criteria: p.Criteria})
 }
 
 func (m *maker) signature(p *SignaturePolicy) {

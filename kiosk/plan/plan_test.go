@@ -75,7 +75,7 @@ func reasons(p Plan) []string {
 }
 
 func TestBuiltInPoliciesNameThemselvesByTheDigestOfTheirFile(t *testing.T) {
-	if got := Policies(); !slices.Equal(got, []string{"device-test", selfService, supervised}) {
+	if got := Policies(); !slices.Equal(got, []string{"device-test", "identity-document-live", selfService, supervised}) {
 		t.Fatalf("built in are %v", got)
 	}
 	for _, id := range Policies() {

@@ -126,6 +126,8 @@ type FacePolicy struct {
 	Rules     Rules       `json:"rules"`
 	Threshold int         `json:"threshold"`
 	Image     ImageLimits `json:"image"`
+
+	Criteria []biometric.Criterion `json:"criteria,omitempty"` // in the order in which they are told
 }
 
 // ImageLimits bounds a photograph. Too small is judged, too large is mended by one re-encoding.
@@ -347,6 +349,16 @@ func (p Policy) checkImage() error {
 	}
 	if i := p.Face.Image; i.MinWidth > i.MaxWidth || i.MinHeight > i.MaxHeight {
 		return errors.New("the image's smallest size is above its largest")
+	}
+	seen := map[string]bool{}
+	for _, c := range p.Face.Criteria {
+		if c.Min != nil && c.Max != nil && *c.Min > *c.Max {
+			return fmt.Errorf("criterion %s: the lower limit is above the upper", c.Name)
+		}
+		if seen[c.Name] {
+			return fmt.Errorf("criterion %s stands there twice", c.Name)
+		}
+		seen[c.Name] = true
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 type Want struct {
 	MinWidth  int // px
 	MinHeight int // px
+	Criteria  []biometric.Criterion
 }
 
 // Report is what an analyser says of one photograph.
@@ -29,6 +30,22 @@ type Report struct {
 	Width   int            // px
 	Height  int            // px
 	Meets   bool           // what was wanted is reached
+
+	Faces      []Face      // the largest first; nil from an analyser that does not look for faces
+	Judgements []Judgement // one for each criterion that was wanted, in that order
+}
+
+// Point is a place in a photograph, px from the middle of its upper left pixel.
+type Point struct {
+	X float64 `json:"x"`
+	Y float64 `json:"y"`
+}
+
+// Face is where a face lies.
+type Face struct {
+	Box  image.Rectangle // upright, from above the brows to the chin, of the width of the face
+	Eyes [2]Point        // the middles of the irises, the one on the left of the picture first
+	Roll float64         // degrees, clockwise as seen in the picture: atan2 of the line from the first eye to the second
 }
 
 // Basic judges a JPEG by size, exposure, contrast, sharpness and colour. Its score is its own.
@@ -105,6 +122,16 @@ func Wipe(img image.Image) {
 	case *image.RGBA:
 		clear(m.Pix)
 	case *image.CMYK:
+		clear(m.Pix)
+	case *image.NRGBA:
+		clear(m.Pix)
+	case *image.Paletted:
+		clear(m.Pix)
+	case *image.RGBA64:
+		clear(m.Pix)
+	case *image.NRGBA64:
+		clear(m.Pix)
+	case *image.Gray16:
 		clear(m.Pix)
 	}
 }

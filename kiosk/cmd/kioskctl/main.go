@@ -40,6 +40,7 @@ type cli struct {
 		Record recordCmd `cmd:"" help:"Write what runs over a device's USB cable as text, without samples. ctrl-c ends it."`
 	} `cmd:"" name:"usb" help:"Look at USB traffic."`
 	Outbox outboxCmd `cmd:"" help:"Show the sealed records that wait for their receipt."`
+	Face   faceCmd   `cmd:"" help:"Look at photographs."`
 	Trace  traceCmd  `cmd:"" help:"Show the chain from ticket to receipt, from any id in it."`
 	Record struct {
 		Show recordShowCmd `cmd:"" help:"Show what a file of a record holds: sizes and digests instead of images. Exits 1 where it breaks its format's rules."`

@@ -101,7 +101,8 @@ func scene(seed uint32, w, h int) *image.Gray {
 }
 
 // oracle asks OpenCV for the rectangles in every picture, by one cascade.
-func oracle(t *testing.T, name string, pictures []*image.Gray, step float64, neighbours int) [][]image.Rectangle {
+// The first list of each picture has what was joined, the second every hit.
+func oracle(t *testing.T, name string, pictures []*image.Gray, step float64, neighbours int) [][2][]image.Rectangle {
 	t.Helper()
 	var in bytes.Buffer
 	for _, p := range pictures {
@@ -119,14 +120,14 @@ func oracle(t *testing.T, name string, pictures []*image.Gray, step float64, nei
 		}
 		t.Fatalf("%v: %s", err, complaint.String())
 	}
-	found := make([][]image.Rectangle, len(pictures))
+	found := make([][2][]image.Rectangle, len(pictures))
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	for lines.Scan() {
-		var i, x, y, w, h int
-		if _, err := fmt.Sscan(lines.Text(), &i, &x, &y, &w, &h); err != nil {
+		var i, way, x, y, w, h int
+		if _, err := fmt.Sscan(lines.Text(), &i, &way, &x, &y, &w, &h); err != nil {
 			t.Fatal(err)
 		}
-		found[i] = append(found[i], image.Rect(x, y, x+w, y+h))
+		found[i][way] = append(found[i][way], image.Rect(x, y, x+w, y+h))
 	}
 	return found
 }
@@ -151,9 +152,7 @@ func compare(t *testing.T, pictures []*image.Gray) {
 	}{
 		{"lbpcascades/lbpcascade_frontalface_improved.xml", 3},
 		{"lbpcascades/lbpcascade_frontalface.xml", 3},
-		{"lbpcascades/lbpcascade_profileface.xml", 1},
 		{"haarcascades/haarcascade_frontalface_alt2.xml", 3},
-		{"haarcascades/haarcascade_frontalface_default.xml", 2},
 		{"haarcascades/haarcascade_frontalface_alt_tree.xml", 1},
 		{"haarcascades/haarcascade_eye.xml", 3},
 		{"haarcascades/haarcascade_eye_tree_eyeglasses.xml", 3},
@@ -165,14 +164,13 @@ func compare(t *testing.T, pictures []*image.Gray) {
 		t.Run(filepath.Base(c.name), func(t *testing.T) {
 			ours := load(t, c.name)
 			theirs := oracle(t, c.name, pictures, 1.2, c.neighbours)
-			raw := oracle(t, c.name, pictures, 1.2, 0)
 			var d Detector
 			sum := 0
 			for i, p := range pictures {
 				for _, way := range []struct {
 					neighbours int
 					want       []image.Rectangle
-				}{{c.neighbours, theirs[i]}, {-1, raw[i]}} {
+				}{{c.neighbours, theirs[i][0]}, {-1, theirs[i][1]}} {
 					var got []image.Rectangle
 					for _, o := range d.Detect(ours, p, Options{Step: 1.2, Neighbours: way.neighbours}) {
 						got = append(got, o.Rectangle)
@@ -192,9 +190,85 @@ func compare(t *testing.T, pictures []*image.Gray) {
 func TestPortraitsGiveTheRectanglesOfOpenCV(t *testing.T) {
 	t.Attr("fixtures", "faces")
 	p := portrait(t)
-	compare(t, []*image.Gray{p, turned(p, 10, 1), turned(p, -7, 1.3), turned(p, 3, 0.6)})
+	compare(t, []*image.Gray{turned(p, 0, 0.75), turned(p, 10, 0.6)})
 }
 
 func TestScenesGiveTheRectanglesOfOpenCV(t *testing.T) {
-	compare(t, []*image.Gray{scene(1, 320, 240), scene(2, 417, 333), scene(3, 640, 480)})
+	compare(t, []*image.Gray{scene(1, 240, 200), scene(2, 317, 233)})
+}
+
+const newLBP = `<?xml version="1.0"?><opencv_storage><cascade type_id="opencv-cascade-classifier"><stageType>BOOST</stageType>
+<featureType>LBP</featureType><height>9</height><width>9</width><stages><_><maxWeakCount>1</maxWeakCount><stageThreshold>0.5</stageThreshold>
+<weakClassifiers><_><internalNodes>0 -1 0 -1 -1 -1 -1 -1 -1 -1 2147483647</internalNodes><leafValues>1. -1.</leafValues></_></weakClassifiers></_></stages>
+<features><_><rect>0 0 3 3</rect></_></features></cascade></opencv_storage>`
+
+const newHaar = `<opencv_storage><cascade type_id="opencv-cascade-classifier"><stageType>BOOST</stageType><featureType>HAAR</featureType>
+<height>8</height><width>8</width><stages><_><stageThreshold>-1.</stageThreshold><weakClassifiers><_><internalNodes>0 1 0 0.1 -1 -2 1 0.2</internalNodes>
+<leafValues>1. 0. -1.</leafValues></_></weakClassifiers></_></stages><features><_><rects><_>0 0 8 4 -1.</_><_>0 2 8 2 2.</_></rects></_>
+<_><rects><_>4 0 3 3 -1.</_><_>4 1 1 1 3.</_></rects><tilted>1</tilted></_></features></cascade></opencv_storage>`
+
+const oldHaar = `<opencv_storage><some_name type_id="opencv-haar-classifier"><size>6 6</size><stages><_><trees><_><_><feature><rects><_>0 0 6 4 -1.</_>
+<_>0 2 6 2 2.</_></rects><tilted>0</tilted></feature><threshold>0.1</threshold><left_val>1.</left_val><right_node>1</right_node></_>
+<_><feature><rects><_>0 0 4 6 -1.</_></rects><tilted>0</tilted></feature><threshold>0.1</threshold><left_val>0.5</left_val><right_val>-1.</right_val></_></_></trees>
+<stage_threshold>0.</stage_threshold><parent>-1</parent><next>-1</next></_></stages></some_name></opencv_storage>`
+
+func TestBothFormatsAreRead(t *testing.T) {
+	for name, text := range map[string]string{"patterns": newLBP, "features": newHaar, "the older format": oldHaar} {
+		c, err := Read(strings.NewReader(text))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var d Detector
+		d.Detect(c, scene(4, 40, 30), Options{})
+	}
+}
+
+func TestWhatIsNoCascadeIsRefusedWithAReason(t *testing.T) {
+	for _, c := range []struct{ why, text, says string }{
+		{"nothing", "", "EOF"},
+		{"another file", "<opencv_storage><x/></opencv_storage>", "no cascade in this file"},
+		{"outside", strings.Replace(newLBP, "0 0 3 3", "1 0 3 3", 1), "outside the window"},
+		{"outside, tilted", strings.Replace(newHaar, "4 0 3 3", "2 0 3 3", 1), "outside the window"},
+		{"overflow", strings.Replace(newLBP, "0 0 3 3", "0 0 4611686018427387904 3", 1), "outside the window"},
+		{"a loop", strings.Replace(newHaar, "0 1 0 0.1 -1 -2", "0 1 0 0.1 1 -2", 1), "comes earlier"},
+		{"no such leaf", strings.Replace(newHaar, "0 1 0 0.1 -1 -2", "0 1 0 0.1 -1 -9", 1), "not there"},
+		{"no such feature", strings.Replace(newHaar, "-1 -2 1 0.2", "-1 -2 7 0.2", 1), "feature 7 of 2"},
+		{"a word", strings.Replace(newHaar, "0 2 8 2 2.", "0 2 8 two 2.", 1), `"two" is no number`},
+		{"a huge window", strings.Replace(newLBP, "<width>9", "<width>99999", 1), "99999 x 9 pixels"},
+		{"other features", strings.Replace(newLBP, "LBP", "HOG", 1), `type "HOG"`},
+		{"a dead end", strings.Replace(oldHaar, "<right_node>1</right_node>", "", 1), "leads nowhere"},
+		{"too long", newLBP[:200] + strings.Repeat(" ", MaxBytes), "more than"},
+	} {
+		if _, err := Read(strings.NewReader(c.text)); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", c.why, err)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(newLBP))
+	f.Add([]byte(newHaar))
+	f.Add([]byte(oldHaar))
+	picture := scene(5, 48, 40)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Read(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		var d Detector
+		for _, o := range d.Detect(c, picture, Options{Step: 1.5, Neighbours: -1}) {
+			if o.Dx() < c.Width || o.Dy() < c.Height || o.Min.X < 0 || o.Min.Y < 0 {
+				t.Errorf("%v in a picture of %v", o, picture.Rect)
+			}
+		}
+	})
+}
+
+func BenchmarkDetectFrame(b *testing.B) {
+	c, picture := load(b, "lbpcascades/lbpcascade_frontalface_improved.xml"), scene(3, 640, 360)
+	var d Detector
+	for b.Loop() {
+		d.Detect(c, picture, Options{Step: 1.2, MinSide: 36})
+	}
 }

@@ -1,5 +1,5 @@
 # Reads grey pictures from standard input, each after its width and height (32 bits, little-endian), and prints a line for each
-# rectangle that OpenCV finds with a cascade: the picture's number, x, y, width, height.
+# rectangle that OpenCV finds with a cascade: the picture's number, 0 for joined or 1 for single hits, x, y, width, height.
 import struct
 import sys
 
@@ -12,6 +12,7 @@ number = 0
 while len(head := sys.stdin.buffer.read(8)) == 8:
     width, height = struct.unpack("<II", head)
     grey = numpy.frombuffer(sys.stdin.buffer.read(width * height), numpy.uint8).reshape(height, width)
-    for rectangle in cascade.detectMultiScale(grey, step, neighbours):
-        print(number, *rectangle)
+    for way, least in enumerate((neighbours, 0)):
+        for rectangle in cascade.detectMultiScale(grey, step, least):
+            print(number, way, *rectangle)
     number += 1

@@ -1,0 +1,156 @@
+package face
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"loket/kiosk/biometric/face/cascade"
+)
+
+// ErrNoCascades says that the detector has nothing to detect with.
+var ErrNoCascades = errors.New("no cascades for finding faces")
+
+// The cascades that are used, by their places in OpenCV's data folder.
+const (
+	proposes = "lbpcascades/lbpcascade_frontalface_improved.xml"
+	confirms = "haarcascades/haarcascade_frontalface_alt2.xml"
+	openEyes = "haarcascades/haarcascade_eye.xml"
+	anyEyes  = "haarcascades/haarcascade_eye_tree_eyeglasses.xml"
+)
+
+// cascades are read once and shared.
+type cascades struct {
+	first, second, openEye, anyEye *cascade.Cascade
+}
+
+func openCascades(folder string) (*cascades, error) {
+	var c cascades
+	for _, part := range []struct {
+		name string
+		to   **cascade.Cascade
+	}{{proposes, &c.first}, {confirms, &c.second}, {openEyes, &c.openEye}, {anyEyes, &c.anyEye}} {
+		f, err := os.Open(filepath.Join(folder, part.name))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w: %w (hint: apt-get install opencv-data, or name the folder that has lbpcascades and haarcascades)", ErrNoCascades, err)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrNoCascades, err)
+		}
+		*part.to, err = cascade.Read(f)
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w (hint: apt-get install --reinstall opencv-data)", ErrNoCascades, part.name, err)
+		}
+	}
+	return &c, nil
+}
+
+// found is one face: where its box lies, turned by an angle about its middle, and its eyes, the one on the left of the
+// picture first.
+type found struct {
+	middle point
+	side   float64 // of the box, px
+	angle  float64 // clockwise, radians
+	eyes   [2]point
+	sure   float64
+}
+
+// face is what others get to see: the box reaches from the forehead to the chin.
+func (c found) face() Face {
+	h := headOf(c.eyes)
+	middle := h.to(0, 0.55)
+	half := 1.05 * h.unit
+	return Face{
+		Box:  image.Rect(int(math.Round(middle.x-half)), int(math.Round(middle.y-half)), int(math.Round(middle.x+half)), int(math.Round(middle.y+half))),
+		Eyes: [2]Point{{c.eyes[0].x, c.eyes[0].y}, {c.eyes[1].x, c.eyes[1].y}}, Roll: h.angle * 180 / math.Pi,
+	}
+}
+
+// finder looks for faces in one picture at a time, and keeps its memory for the next.
+type finder struct {
+	*cascades
+	detector cascade.Detector
+	pyramid  pyramid
+	view     image.Gray // what is searched
+	patch    image.Gray // one face
+	grey     image.Gray // of a picture in other colours
+	samples  [4][]float64
+	votes    votes
+}
+
+func (f *finder) wipe() {
+	f.detector.Wipe()
+	f.pyramid.wipe()
+	clear(f.view.Pix)
+	clear(f.patch.Pix)
+	clear(f.grey.Pix)
+	for _, s := range f.samples {
+		clear(s[:cap(s)])
+	}
+	f.votes.wipe()
+}
+
+// How the search is laid out.
+const (
+	searchSide   = 360 // px of the shorter side of what is searched
+	smallestFace = 10  // the shorter side of the picture is at most so many faces
+	searchStep   = 1.2
+)
+
+// turns are the angles that are tried, degrees, in rounds: the next only if the one before finds nobody.
+func turns() [][]float64 { return [][]float64{{0}, {-15, 15}, {-28, 28}} }
+
+// find gives all faces, the largest first.
+func (f *finder) find(luma plane) []found {
+	f.pyramid.build(luma)
+	for _, round := range turns() {
+		var all []found
+		for _, degrees := range round {
+			all = append(all, f.look(luma, degrees*math.Pi/180)...)
+		}
+		if all = distinct(all); len(all) > 0 {
+			return all
+		}
+	}
+	return nil
+}
+
+// look searches the picture turned by an angle.
+func (f *finder) look(luma plane, angle float64) []found {
+	w, h := float64(luma.width), float64(luma.height)
+	step := max(min(w, h)/searchSide, 1)
+	sin, cos := math.Abs(math.Sin(angle)), math.Abs(math.Cos(angle))
+	view := frame{middle: point{(w - 1) / 2, (h - 1) / 2}, angle: angle, step: step,
+		width: int((w*cos + h*sin) / step), height: int((w*sin + h*cos) / step)}
+	f.pyramid.sample(&f.view, view)
+	stretch(&f.view)
+	var out []found
+	least := int(min(w, h) / step / smallestFace)
+	for _, o := range f.detector.Detect(f.first, &f.view, cascade.Options{Step: searchStep, Neighbours: 1, MinSide: least}) {
+		middle := point{float64(o.Min.X+o.Max.X-1) / 2, float64(o.Min.Y+o.Max.Y-1) / 2}
+		c := found{middle: view.to(middle), side: float64(o.Dx()) * step, angle: angle, sure: float64(o.Hits)}
+		if f.confirm(&c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// distinct drops faces that lie over a surer one, and puts the largest first.
+func distinct(all []found) []found {
+	slices.SortFunc(all, func(a, b found) int { return int(math.Copysign(1, b.sure-a.sure)) })
+	var out []found
+	for _, c := range all {
+		if !slices.ContainsFunc(out, func(o found) bool { return o.middle.distance(c.middle) < max(o.side, c.side)*0.6 }) {
+			out = append(out, c)
+		}
+	}
+	slices.SortFunc(out, func(a, b found) int { return int(math.Copysign(1, b.side-a.side)) })
+	return out
+}

@@ -1,0 +1,194 @@
+package face
+
+import (
+	"image"
+	"image/color"
+	"math"
+	"slices"
+)
+
+// colours reads a picture's colours, whatever they are stored as.
+type colours struct{ img image.Image }
+
+// at gives red, green and blue, 0 to 255, of the pixel nearest to a place.
+func (c colours) at(p point) [3]float64 {
+	b := c.img.Bounds()
+	x := min(max(int(math.Round(p.x)), 0), b.Dx()-1) + b.Min.X
+	y := min(max(int(math.Round(p.y)), 0), b.Dy()-1) + b.Min.Y
+	if m, ok := c.img.(*image.YCbCr); ok {
+		o := m.COffset(x, y)
+		r, g, bl := color.YCbCrToRGB(m.Y[m.YOffset(x, y)], m.Cb[o], m.Cr[o])
+		return [3]float64{float64(r), float64(g), float64(bl)}
+	}
+	r, g, bl, _ := c.img.At(x, y).RGBA()
+	return [3]float64{float64(r >> 8), float64(g >> 8), float64(bl >> 8)}
+}
+
+// head is a grid laid along the eyes: its unit is the distance between them, its origin the middle between them.
+type head struct {
+	origin point
+	unit   float64 // px
+	angle  float64 // clockwise, radians
+}
+
+func headOf(eyes [2]point) head {
+	d := eyes[1].sub(eyes[0])
+	return head{eyes[0].middle(eyes[1]), math.Hypot(d.x, d.y), math.Atan2(d.y, d.x)}
+}
+
+// to brings a place on the head into the picture.
+func (h head) to(x, y float64) point {
+	sin, cos := math.Sincos(h.angle)
+	return point{h.origin.x + h.unit*(cos*x-sin*y), h.origin.y + h.unit*(sin*x+cos*y)}
+}
+
+// box is a rectangle on the head, in its units.
+type box struct{ left, top, right, bottom float64 }
+
+// grid is how finely regions of a head are sampled: steps a unit.
+const grid = 40
+
+// each calls fn with the colours of a region, about grid times grid a unit of area.
+func (h head) each(c colours, b box, fn func(x, y float64, rgb [3]float64)) {
+	for y := b.top; y <= b.bottom; y += 1.0 / grid {
+		for x := b.left; x <= b.right; x += 1.0 / grid {
+			fn(x, y, c.at(h.to(x, y)))
+		}
+	}
+}
+
+func luma(c [3]float64) float64 { return 0.299*c[0] + 0.587*c[1] + 0.114*c[2] }
+
+func brightest(c [3]float64) float64 { return max(c[0], c[1], c[2]) }
+
+// part is the value that a share of the values lies below. It sorts them.
+func part(values []float64, share float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return values[int(share*float64(len(values)-1))]
+}
+
+// What an eye distance says of a head, on average: breadth without ears, and height from chin to crown.
+const (
+	headWidths  = 2.35
+	headHeights = 3.6
+)
+
+// measure gives what can be measured. What a criterion asks for and is not in it can't be.
+func (f *finder) measure(img image.Image, faces []Face) map[string]float64 {
+	size := img.Bounds().Size()
+	m := map[string]float64{Faces: float64(len(faces)), ImageWidth: float64(size.X), ImageHeight: float64(size.Y), ColourSpace: bits(img)}
+	if len(faces) == 0 {
+		return m
+	}
+	e := faces[0].Eyes
+	h := headOf([2]point{{e[0].X, e[0].Y}, {e[1].X, e[1].Y}})
+	m[EyeDistance], m[Roll] = h.unit, faces[0].Roll
+	m[HeadWidth], m[HeadHeight] = headWidths*h.unit/float64(size.X), headHeights*h.unit/float64(size.Y)
+	m[Horizontal], m[Vertical] = (h.origin.x+0.5)/float64(size.X), (h.origin.y+0.5)/float64(size.Y)
+	c := colours{img}
+	f.light(m, c, h)
+	m[Focus] = f.focus(h)
+	m[Saturation] = f.unnatural(c, h)
+	return m
+}
+
+// light measures the face: how bright, how wide the range of its grey levels.
+func (f *finder) light(m map[string]float64, c colours, h head) {
+	levels, tops := f.samples[0][:0], f.samples[1][:0]
+	h.each(c, box{-0.75, -0.4, 0.75, 1.5}, func(_, _ float64, rgb [3]float64) {
+		levels, tops = append(levels, luma(rgb)), append(tops, brightest(rgb))
+	})
+	f.samples[0], f.samples[1] = levels, tops
+	// Highlights count twice: they tell a dark picture from dark skin, and the brightest channel tells a dark picture from a
+	// tinted one.
+	m[Exposure] = (part(levels, 0.5) + 2*part(tops, 0.98)) / 3
+	m[GreyDensity] = 0
+	if most := part(levels, 0.98); most > 0 {
+		m[GreyDensity] = 1 - part(levels, 0.02)/most
+	}
+}
+
+// unnatural tells how far the colours are from those of skin in neutral light. Two things are put together: how unequal the
+// brightest values of the three channels are, which is what a tint changes, and how far the cheeks lie from the narrow
+// band of the chromaticities of human skin, light and dark.
+func (f *finder) unnatural(c colours, h head) float64 {
+	const castLimit, bandLimit, paleLimit = 0.15, 0.03, 0.02
+	cast := f.cast(c)
+	var sum [3]float64
+	n, all := 0.0, 0.0
+	for _, side := range []float64{-0.47, 0.47} {
+		h.each(c, box{side - 0.17, 0.35, side + 0.17, 0.75}, func(_, _ float64, rgb [3]float64) {
+			if all++; brightest(rgb) < 250 {
+				for i, v := range rgb {
+					sum[i] += v
+				}
+				n++
+			}
+		})
+	}
+	if n < all/10 { // burnt out: its colour says nothing
+		return cast / castLimit
+	}
+	total := max(sum[0]+sum[1]+sum[2], 1)
+	red, green := sum[0]/total, sum[1]/total
+	band := math.Abs(green-(0.325-0.35*max(red-0.42, 0))) / bandLimit
+	pale := max(0.34-red, 0) / paleLimit
+	return math.Sqrt(cast*cast/(castLimit*castLimit) + band*band + pale*pale)
+}
+
+// cast is how much the weakest channel's brightest hundredth is below the strongest's, as a share.
+func (f *finder) cast(c colours) float64 {
+	size := c.img.Bounds().Size()
+	step := max(float64(max(size.X, size.Y))/128, 1)
+	v := [3][]float64{f.samples[0][:0], f.samples[1][:0], f.samples[2][:0]}
+	for y := 0.0; y < float64(size.Y); y += step {
+		for x := 0.0; x < float64(size.X); x += step {
+			for i, level := range c.at(point{x, y}) {
+				v[i] = append(v[i], level)
+			}
+		}
+	}
+	var tops [3]float64
+	for i := range v {
+		f.samples[i], tops[i] = v[i], part(v[i], 0.99)
+	}
+	return 1 - min(tops[0], tops[1], tops[2])/max(tops[0], tops[1], tops[2], 1)
+}
+
+// focusApart is the eye distance, px, to which a larger face is brought before its sharpness is measured.
+const focusApart = 120
+
+// focus measures sharpness from the brows to the mouth.
+func (f *finder) focus(h head) float64 {
+	v := frame{middle: h.to(0, 0.5), angle: h.angle, step: max(1, h.unit/focusApart)}
+	v.width, v.height = int(1.6*h.unit/v.step), int(2*h.unit/v.step)
+	f.pyramid.sample(&f.patch, v)
+	return sharpness(&f.patch)
+}
+
+// sharpness is the share of the slopes that smoothing would take away: near 1 for a crisp picture, less the more it is blurred,
+// and the same for a dark and a bright one (after the no-reference blur of Crete and others, SPIE 6492, 2007).
+func sharpness(img *image.Gray) float64 {
+	w, h := img.Rect.Dx(), img.Rect.Dy()
+	ratio := func(n, across, stride, step int) float64 {
+		const reach = 4
+		var all, lost float64
+		for line := range across {
+			for i := reach + 1; i < n-reach; i++ {
+				at := func(k int) float64 { return float64(img.Pix[line*stride+k*step]) }
+				d := math.Abs(at(i) - at(i-1))
+				smooth := math.Abs(at(i+reach)-at(i-reach-1)) / (2*reach + 1)
+				all += d
+				lost += max(d-smooth, 0)
+			}
+		}
+		if all == 0 {
+			return 0
+		}
+		return lost / all
+	}
+	return min(ratio(w, h, img.Stride, 1), ratio(h, w, 1, img.Stride))
+}
