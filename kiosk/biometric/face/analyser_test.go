@@ -151,8 +151,8 @@ func criteria() []biometric.Criterion {
 	return []biometric.Criterion{
 		between(Faces, 1, 1), between(ImageWidth, 600, 1200), between(ImageHeight, 800, 1600), between(EyeDistance, 120, 9999), between(Roll, -8, 8),
 		between(HeadWidth, 0.5, 0.75), between(HeadHeight, 0.6, 0.9), between(Vertical, 0.3, 0.5), between(Horizontal, 0.45, 0.55),
-		between(MouthClosed, 0, 0.08), between(Exposure, 130, 250), between(Focus, 0.38, 1), between(ColourSpace, 24, 24), between(GreyDensity, 0.3, 1),
-		between(Saturation, 0, 1), between(Yaw, -5, 5), between(Background, 0, 0.1), between(Shadows, 0, 0.25), between(HotSpots, 0, 0.05), {Name: Gaze}, {Name: Pitch},
+		between(MouthClosed, 0, 0.08), between(Exposure, 140, 250), between(Focus, 0.38, 1), between(ColourSpace, 24, 24), between(GreyDensity, 0.3, 1),
+		between(Saturation, 0, 1), between(Yaw, -5, 5), between(Background, 0, 0.1), between(Shadows, 0, 0.35), between(HotSpots, 0, 0.05), {Name: Gaze}, {Name: Pitch},
 	}
 }
 

@@ -92,6 +92,12 @@ func (f *finder) measure(img image.Image, faces []Face) map[string]float64 {
 	f.light(m, c, h)
 	m[Focus] = f.focus(h)
 	m[Saturation] = f.unnatural(c, h)
+	m[MouthClosed] = mouth(c, h)
+	m[Yaw] = f.yaw(h)
+	m[Shadows], m[HotSpots] = f.skin(c, h)
+	if v, ok := f.background(c, h); ok {
+		m[Background] = v
+	}
 	return m
 }
 
@@ -115,8 +121,11 @@ func (f *finder) light(m map[string]float64, c colours, h head) {
 // brightest values of the three channels are, which is what a tint changes, and how far the cheeks lie from the narrow
 // band of the chromaticities of human skin, light and dark.
 func (f *finder) unnatural(c colours, h head) float64 {
-	const castLimit, bandLimit, paleLimit = 0.15, 0.03, 0.02
-	cast := f.cast(c)
+	const castLimit, bandLimit, paleLimit = 0.13, 0.03, 0.02
+	cast, colourless := f.cast(c)
+	if colourless {
+		return noColour
+	}
 	var sum [3]float64
 	n, all := 0.0, 0.0
 	for _, side := range []float64{-0.47, 0.47} {
@@ -139,23 +148,31 @@ func (f *finder) unnatural(c colours, h head) float64 {
 	return math.Sqrt(cast*cast/(castLimit*castLimit) + band*band + pale*pale)
 }
 
-// cast is how much the weakest channel's brightest hundredth is below the strongest's, as a share.
-func (f *finder) cast(c colours) float64 {
+// noColour stands for the departure of a picture without colours.
+const noColour = 2
+
+// cast is how much the weakest channel's brightest hundredth is below the strongest's, as a share. Colourless is a picture whose
+// channels hardly differ anywhere.
+func (f *finder) cast(c colours) (share float64, colourless bool) {
 	size := c.img.Bounds().Size()
 	step := max(float64(max(size.X, size.Y))/128, 1)
 	v := [3][]float64{f.samples[0][:0], f.samples[1][:0], f.samples[2][:0]}
+	apart := 0.0
 	for y := 0.0; y < float64(size.Y); y += step {
 		for x := 0.0; x < float64(size.X); x += step {
-			for i, level := range c.at(point{x, y}) {
+			rgb := c.at(point{x, y})
+			for i, level := range rgb {
 				v[i] = append(v[i], level)
 			}
+			apart += brightest(rgb) - min(rgb[0], rgb[1], rgb[2])
 		}
 	}
 	var tops [3]float64
 	for i := range v {
 		f.samples[i], tops[i] = v[i], part(v[i], 0.99)
 	}
-	return 1 - min(tops[0], tops[1], tops[2])/max(tops[0], tops[1], tops[2], 1)
+	most := max(tops[0], tops[1], tops[2], 1)
+	return 1 - min(tops[0], tops[1], tops[2])/most, apart/float64(len(v[0])) < most/100
 }
 
 // focusApart is the eye distance, px, to which a larger face is brought before its sharpness is measured.
