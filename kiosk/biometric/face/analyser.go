@@ -63,7 +63,7 @@ func (a *Analyser) Judge(img image.Image, want Want) Report {
 	}()
 	size := img.Bounds().Size()
 	r := Report{Width: size.X, Height: size.Y}
-	for _, c := range f.find(f.luma(img)) {
+	for _, c := range f.find(f.luma(img), want.Before) {
 		r.Faces = append(r.Faces, c.face())
 	}
 	m := f.measure(img, r.Faces)

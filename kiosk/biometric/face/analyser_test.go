@@ -228,6 +228,22 @@ func TestWhatIsDoneToAPortraitChangesItsCriterionAlone(t *testing.T) {
 	}
 }
 
+func TestAFaceIsFollowedAndFoundAgain(t *testing.T) {
+	t.Attr("fixtures", "faces")
+	a, img := analyser(t), astronaut(t)
+	first := a.Judge(img, Want{}).Faces[0]
+	moved, to := rotated(img, 4)
+	next := a.Judge(moved, Want{Before: &first})
+	left, right := to(Point{202, 101}), to(Point{246, 103})
+	if len(next.Faces) != 1 || off(next.Faces[0].Eyes[0], left.X, left.Y) > 3 || off(next.Faces[0].Eyes[1], right.X, right.Y) > 3 {
+		t.Errorf("moved: %+v, not at %.1f %.1f", next.Faces, left, right)
+	}
+	far := Face{Eyes: [2]Point{{400, 400}, {450, 400}}}
+	if again := a.Judge(img, Want{Before: &far}); len(again.Faces) != 1 || off(again.Faces[0].Eyes[0], 202, 101) > 3 {
+		t.Errorf("gone from where it was: %+v", again.Faces)
+	}
+}
+
 func TestADogIsNoFace(t *testing.T) {
 	t.Attr("fixtures", "faces")
 	a := analyser(t)
@@ -258,4 +274,53 @@ func TestWithoutCascadesTheNextStepIsTold(t *testing.T) {
 	if !errors.Is(err, ErrNoCascades) || !bytes.Contains([]byte(err.Error()), []byte("hint: apt-get install opencv-data")) {
 		t.Error(err)
 	}
+}
+
+// frame is a live view of 1280x720 with the portrait in it, its face as large as a person's before a kiosk.
+func liveView(b *testing.B) []byte {
+	img := astronaut(b)
+	view := image.NewRGBA(image.Rect(0, 0, 1280, 720))
+	each(view, func(x, y int) color.RGBA {
+		u, v := 224+(x-640)*45/100, 120+(y-340)*45/100
+		return img.RGBAAt(min(max(u, 0), 511), min(max(v, 0), 511))
+	})
+	return encode(b, view, 85)
+}
+
+// BenchmarkFaceFrame judges a frame of the live view as it comes from a camera, decoding and all.
+func BenchmarkFaceFrame(b *testing.B) {
+	a, data := analyser(b), liveView(b)
+	for b.Loop() {
+		if r, err := a.Analyse(data, Want{Criteria: criteria()}); err != nil || len(r.Faces) != 1 {
+			b.Fatalf("%d faces, %v", len(r.Faces), err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms")
+}
+
+// BenchmarkFaceFrameFollowed is the same where the frame before had the face.
+func BenchmarkFaceFrameFollowed(b *testing.B) {
+	a, data := analyser(b), liveView(b)
+	r, err := a.Analyse(data, Want{})
+	if err != nil || len(r.Faces) != 1 {
+		b.Fatalf("%d faces, %v", len(r.Faces), err)
+	}
+	for b.Loop() {
+		if r, err = a.Analyse(data, Want{Criteria: criteria(), Before: &r.Faces[0]}); err != nil || len(r.Faces) != 1 {
+			b.Fatalf("%d faces, %v", len(r.Faces), err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms")
+}
+
+// BenchmarkFaceFrameEmpty is the same without anybody in it, which has to be searched in every way.
+func BenchmarkFaceFrameEmpty(b *testing.B) {
+	a := analyser(b)
+	data := encode(b, scene(1280, 720, 120), 85)
+	for b.Loop() {
+		if _, err := a.Analyse(data, Want{Criteria: criteria()}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms")
 }

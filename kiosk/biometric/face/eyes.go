@@ -17,55 +17,92 @@ const (
 	eyeFar     = 17 // how far from there an eye may be
 	leastAgain = 8  // hits of the proposing cascade in the patch, looked at finely
 	leastOther = 3  // hits of the confirming cascade
+	sureEnough = 25 // above which a face looks straight at the angle at which it was found
+	turnStep   = 12 * math.Pi / 180
+	rollSlack  = 5 * math.Pi / 180 // that the eye line may differ from the angle before the eyes are sought again
 )
 
-// confirm makes sure that a candidate is a face, by looking again finely and with another cascade, and finds its eyes.
+// confirm makes sure that a candidate is a face, by looking again finely and with another cascade, and finds its eyes. Where it is
+// not very sure the head may be turned: then it looks at other angles and keeps the best.
 func (f *finder) confirm(c *found) bool {
-	view := frame{middle: c.middle, angle: c.angle, step: c.side / patchBox, width: patchSide, height: patchSide}
-	f.pyramid.sample(&f.patch, view)
-	stretch(&f.patch)
-	other := f.detector.Detect(f.second, &f.patch, cascade.Options{Neighbours: -1, MinSide: 120, MaxSide: 190})
-	if len(other) < leastOther {
+	best := *c
+	best.sure = f.certainty(best)
+	if best.sure < sureEnough {
+		for _, by := range []float64{-turnStep, turnStep} {
+			other := *c
+			other.angle += by
+			if other.sure = f.certainty(other); other.sure > best.sure {
+				best = other
+			}
+		}
+	}
+	if best.sure == 0 {
 		return false
 	}
-	again := f.detector.Detect(f.first, &f.patch, cascade.Options{Step: 1.05, Neighbours: -1, MinSide: 70, MaxSide: 140})
-	if len(again) < leastAgain {
-		return false
+	*c = best
+	f.findEyes(c)
+	if roll := headOf(c.eyes).angle; math.Abs(roll-c.angle) > rollSlack {
+		c.angle = roll
+		f.findEyes(c)
 	}
-	c.sure = math.Sqrt(float64(len(again) * len(other)))
+	return true
+}
+
+// findEyes finds the eyes of a face at its angle.
+func (f *finder) findEyes(c *found) {
+	view := f.lay(*c)
 	eyes := f.roughEyes()
 	for i := range eyes {
 		eyes[i] = view.to(eyes[i])
 	}
 	c.eyes = f.irises(f.irises(eyes))
-	return true
+}
+
+// lay brings a candidate into the patch.
+func (f *finder) lay(c found) frame {
+	view := frame{middle: c.middle, angle: c.angle, step: c.side / patchBox, width: patchSide, height: patchSide}
+	f.pyramid.sample(&f.patch, view)
+	stretch(&f.patch)
+	return view
+}
+
+// certainty is the mean of the hits of both cascades in the patch, 0 where either has too few for a face.
+func (f *finder) certainty(c found) float64 {
+	f.lay(c)
+	other := f.detector.Detect(f.second, &f.patch, cascade.Options{Neighbours: -1, MinSide: 125, MaxSide: 185})
+	if len(other) < leastOther {
+		return 0
+	}
+	again := f.detector.Detect(f.first, &f.patch, cascade.Options{Step: 1.05, Neighbours: -1, MinSide: 80, MaxSide: 125})
+	if len(again) < leastAgain {
+		return 0
+	}
+	return math.Sqrt(float64(len(again) * len(other)))
 }
 
 // roughEyes asks the cascades for eyes where they may be in the patch. Where they find none the usual place stands.
 func (f *finder) roughEyes() [2]point {
-	strip := image.Rect(25, 40, 175, 110)
-	part := f.patch.SubImage(strip).(*image.Gray)
-	part.Rect = part.Rect.Sub(strip.Min)
-	usual := [2]point{{patchSide/2 - eyeApart/2, eyeLine}, {patchSide/2 + eyeApart/2, eyeLine}}
-	var sums [2]point
-	var weights [2]float64
-	for _, c := range []*cascade.Cascade{f.openEye, f.anyEye} {
-		for _, o := range f.detector.Detect(c, part, cascade.Options{Neighbours: 1, MinSide: 20, MaxSide: 50}) {
-			at := point{float64(o.Min.X+o.Max.X-1)/2 + float64(strip.Min.X), float64(o.Min.Y+o.Max.Y-1)/2 + float64(strip.Min.Y)}
-			for i, u := range usual {
-				if far := at.distance(u); far < eyeFar {
+	eyes := [2]point{{patchSide/2 - eyeApart/2, eyeLine}, {patchSide/2 + eyeApart/2, eyeLine}}
+	for i, usual := range eyes {
+		about := image.Rect(int(usual.x)-32, int(usual.y)-29, int(usual.x)+32, int(usual.y)+29)
+		part := f.patch.SubImage(about).(*image.Gray)
+		part.Rect = part.Rect.Sub(about.Min)
+		var sum point
+		var weight float64
+		for _, c := range []*cascade.Cascade{f.openEye, f.anyEye} {
+			for _, o := range f.detector.Detect(c, part, cascade.Options{Step: 1.15, MinSide: 22, MaxSide: 46}) {
+				at := point{float64(o.Min.X+o.Max.X-1)/2 + float64(about.Min.X), float64(o.Min.Y+o.Max.Y-1)/2 + float64(about.Min.Y)}
+				if far := at.distance(usual); far < eyeFar {
 					w := float64(o.Hits) * math.Exp(-far*far/(2*8*8))
-					sums[i], weights[i] = sums[i].add(at.times(w)), weights[i]+w
+					sum, weight = sum.add(at.times(w)), weight+w
 				}
 			}
 		}
-	}
-	for i := range usual {
-		if weights[i] > 0 {
-			usual[i] = sums[i].times(1 / weights[i])
+		if weight > 0 {
+			eyes[i] = sum.times(1 / weight)
 		}
 	}
-	return usual
+	return eyes
 }
 
 // Irises are looked for in a patch that is laid along the eyes, 80 px from one to the other; an iris is then about 15 px wide.
@@ -99,79 +136,63 @@ func (f *finder) irises(eyes [2]point) [2]point {
 type votes struct {
 	width, height int
 	soft          []float64 // grey levels, smoothed
-	gx, gy        []float64 // their slope
 	row           []float64
+	edges         []edge
+	rays          []ray // to the pixels about a centre, row by row
 }
 
 func (v *votes) wipe() {
 	clear(v.soft)
-	clear(v.gx)
-	clear(v.gy)
 	clear(v.row)
+	clear(v.edges)
 }
 
 func (v *votes) prepare(img *image.Gray) {
 	w, h := img.Rect.Dx(), img.Rect.Dy()
 	v.width, v.height = w, h
-	for _, s := range []*[]float64{&v.soft, &v.gx, &v.gy, &v.row} {
-		*s = append((*s)[:0], make([]float64, w*h)...)
+	if len(v.rays) == 0 {
+		v.aim()
 	}
-	kernel := [5]float64{0.4, 0.24, 0.054, 0.006, 0} // a Gaussian of one pixel
-	at := func(s []float64, x, y int) float64 { return s[min(max(y, 0), h-1)*w+min(max(x, 0), w-1)] }
+	if len(v.soft) != w*h {
+		v.soft, v.row, v.edges = make([]float64, w*h), make([]float64, w*h), make([]edge, w*h)
+	}
 	for i, p := range img.Pix {
 		v.soft[i] = float64(p)
 	}
-	v.open(math.Min)
-	v.open(math.Max)
-	for y := range h {
-		for x := range w {
-			sum := kernel[0] * at(v.soft, x, y)
-			for k := 1; k < 4; k++ {
-				sum += kernel[k] * (at(v.soft, x-k, y) + at(v.soft, x+k, y))
-			}
-			v.row[y*w+x] = sum
-		}
-	}
-	for y := range h {
-		for x := range w {
-			sum := kernel[0] * at(v.row, x, y)
-			for k := 1; k < 4; k++ {
-				sum += kernel[k] * (at(v.row, x, y-k) + at(v.row, x, y+k))
-			}
-			v.soft[y*w+x] = sum
-		}
-	}
+	v.pass(func(s *[7]float64) float64 { return min(s[1], s[2], s[3], s[4], s[5]) })
+	v.pass(func(s *[7]float64) float64 { return max(s[1], s[2], s[3], s[4], s[5]) })
+	v.pass(func(s *[7]float64) float64 {
+		return 0.4*s[3] + 0.24*(s[2]+s[4]) + 0.054*(s[1]+s[5]) + 0.006*(s[0]+s[6])
+	})
 	for y := 1; y < h-1; y++ {
 		for x := 1; x < w-1; x++ {
 			i := y*w + x
-			v.gx[i], v.gy[i] = (v.soft[i+1]-v.soft[i-1])/2, (v.soft[i+w]-v.soft[i-w])/2
+			e := edge{x: (v.soft[i+1] - v.soft[i-1]) / 2, y: (v.soft[i+w] - v.soft[i-w]) / 2}
+			e.inverse = 1 / max(math.Hypot(e.x, e.y), 1e-6)
+			v.edges[i] = e
 		}
 	}
 }
 
-// glint is how far from its middle a reflection in the eye reaches, px.
-const glint = 2
-
-// open takes the least or the greatest level around every pixel; both in turn remove bright spots that are no larger than glints.
-func (v *votes) open(of func(a, b float64) float64) {
-	w, h := v.width, v.height
-	for y := range h {
-		for x := range w {
-			m := v.soft[y*w+x]
-			for k := max(x-glint, 0); k <= min(x+glint, w-1); k++ {
-				m = of(m, v.soft[y*w+k])
-			}
-			v.row[y*w+x] = m
+// pass replaces every level by what fn makes of it and three on either side, first along the rows, then along the columns. The least
+// and then the greatest of five remove bright spots that are no larger than reflections in an eye.
+func (v *votes) pass(fn func(*[7]float64) float64) {
+	along := func(from, to []float64, n, step int) {
+		var s [7]float64
+		for k := range s {
+			s[k] = from[min(max(k-3, 0), n-1)*step]
+		}
+		for i := range n {
+			to[i*step] = fn(&s)
+			copy(s[:], s[1:])
+			s[6] = from[min(i+4, n-1)*step]
 		}
 	}
-	for y := range h {
-		for x := range w {
-			m := v.row[y*w+x]
-			for k := max(y-glint, 0); k <= min(y+glint, h-1); k++ {
-				m = of(m, v.row[k*w+x])
-			}
-			v.soft[y*w+x] = m
-		}
+	for y := range v.height {
+		along(v.soft[y*v.width:], v.row[y*v.width:], v.width, 1)
+	}
+	for x := range v.width {
+		along(v.row[x:], v.soft[x:], v.height, v.width)
 	}
 }
 
@@ -211,21 +232,34 @@ func (v *votes) score(cx, cy int) float64 {
 		return 0
 	}
 	sum := 0.0
-	for y := max(cy-irisReach, 1); y <= min(cy+irisReach, v.height-2); y++ {
-		for x := max(cx-irisReach, 1); x <= min(cx+irisReach, v.width-2); x++ {
-			dx, dy := float64(x-cx), float64(y-cy)
-			i := y*v.width + x
-			along := dx*v.gx[i] + dy*v.gy[i]
-			if along <= 0 {
-				continue
+	for dy := max(-irisReach, 1-cy); dy <= min(irisReach, v.height-2-cy); dy++ {
+		rays := v.rays[(dy+irisReach)*(2*irisReach+1):]
+		edges := v.edges[(cy+dy)*v.width:]
+		for dx := max(-irisReach, 1-cx); dx <= min(irisReach, v.width-2-cx); dx++ {
+			r, e := &rays[dx+irisReach], &edges[cx+dx]
+			if along := r.x*e.x + r.y*e.y; along > 0 {
+				sum += r.weight * along * along * e.inverse
 			}
-			r := math.Hypot(dx, dy)
-			length := math.Hypot(v.gx[i], v.gy[i])
-			cosine := along / (r * length)
-			off := (r - irisRadius) / 3
-			aside := lidWeight + (1-lidWeight)*dx*dx/(r*r)
-			sum += aside * cosine * cosine * length * math.Exp(-off*off/2) / max(r, 3)
 		}
 	}
 	return sum * (280 - v.soft[cy*v.width+cx])
+}
+
+// edge is the slope of the grey levels at a pixel, and one over its length.
+type edge struct{ x, y, inverse float64 }
+
+// ray leads from a centre to a pixel near it: its direction, and what an edge there counts.
+type ray struct{ x, y, weight float64 }
+
+// aim fills in the rays.
+func (v *votes) aim() {
+	for dy := -irisReach; dy <= irisReach; dy++ {
+		for dx := -irisReach; dx <= irisReach; dx++ {
+			x, y := float64(dx), float64(dy)
+			r := max(math.Hypot(x, y), 0.5)
+			off := (r - irisRadius) / 3
+			aside := lidWeight + (1-lidWeight)*x*x/(r*r)
+			v.rays = append(v.rays, ray{x / r, y / r, aside * math.Exp(-off*off/2) / max(r, 3)})
+		}
+	}
 }

@@ -21,6 +21,7 @@ type Want struct {
 	MinWidth  int // px
 	MinHeight int // px
 	Criteria  []biometric.Criterion
+	Before    *Face // in a live view: the face of the frame before, which is looked for where it was, and no other if it is there
 }
 
 // Report is what an analyser says of one photograph.

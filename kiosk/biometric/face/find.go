@@ -101,14 +101,20 @@ const (
 	searchSide   = 360 // px of the shorter side of what is searched
 	smallestFace = 10  // the shorter side of the picture is at most so many faces
 	searchStep   = 1.2
+	leastHits    = 0 // more than so many are looked at
 )
 
 // turns are the angles that are tried, degrees, in rounds: the next only if the one before finds nobody.
 func turns() [][]float64 { return [][]float64{{0}, {-15, 15}, {-28, 28}} }
 
-// find gives all faces, the largest first.
-func (f *finder) find(luma plane) []found {
+// find gives all faces, the largest first. A face that was in the picture before is looked for where it was, and then no other.
+func (f *finder) find(luma plane, before *Face) []found {
 	f.pyramid.build(luma)
+	if before != nil {
+		if c := before.candidate(); f.confirm(&c) {
+			return []found{c}
+		}
+	}
 	for _, round := range turns() {
 		var all []found
 		for _, degrees := range round {
@@ -119,6 +125,12 @@ func (f *finder) find(luma plane) []found {
 		}
 	}
 	return nil
+}
+
+// candidate is what the proposing cascade would make of a face.
+func (f Face) candidate() found {
+	h := headOf([2]point{{f.Eyes[0].X, f.Eyes[0].Y}, {f.Eyes[1].X, f.Eyes[1].Y}})
+	return found{middle: h.to(0, (patchSide/2.0-eyeLine)/eyeApart), side: h.unit * patchBox / eyeApart, angle: h.angle}
 }
 
 // look searches the picture turned by an angle.
@@ -132,7 +144,7 @@ func (f *finder) look(luma plane, angle float64) []found {
 	stretch(&f.view)
 	var out []found
 	least := int(min(w, h) / step / smallestFace)
-	for _, o := range f.detector.Detect(f.first, &f.view, cascade.Options{Step: searchStep, Neighbours: 1, MinSide: least}) {
+	for _, o := range f.detector.Detect(f.first, &f.view, cascade.Options{Step: searchStep, Neighbours: leastHits, MinSide: least, Coarse: true}) {
 		middle := point{float64(o.Min.X+o.Max.X-1) / 2, float64(o.Min.Y+o.Max.Y-1) / 2}
 		c := found{middle: view.to(middle), side: float64(o.Dx()) * step, angle: angle, sure: float64(o.Hits)}
 		if f.confirm(&c) {

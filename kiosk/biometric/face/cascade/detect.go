@@ -5,12 +5,13 @@ import (
 	"math"
 )
 
-// Options say where and how finely to look. The zero value looks everywhere at steps of 1.1 and joins three hits or more.
+// Options say where and how finely to look. The zero value looks everywhere at steps of 1.1, and one hit makes an object.
 type Options struct {
 	Step       float64 // from one scale to the next; 0: 1.1
-	Neighbours int     // an object needs this many hits; 0: 3; below 0: every hit is an object
+	Neighbours int     // an object needs more hits than this; below 0: hits are not joined
 	MinSide    int     // px; the smallest object, 0: the window's
 	MaxSide    int     // px; the largest, 0: the picture's
+	Coarse     bool    // look at every second place only, at every scale: a quarter of the work, and of the hits
 }
 
 // Object is a rectangle in which something was found, and how many hits were joined to it.
@@ -47,9 +48,6 @@ func (d *Detector) Detect(c *Cascade, img *image.Gray, o Options) []Object {
 	if o.Step <= 1.001 {
 		o.Step = 1.1
 	}
-	if o.Neighbours == 0 {
-		o.Neighbours = 3
-	}
 	d.hits = d.hits[:0]
 	size := img.Bounds().Size()
 	for factor := 1.0; ; factor *= o.Step {
@@ -58,7 +56,7 @@ func (d *Detector) Detect(c *Cascade, img *image.Gray, o Options) []Object {
 			break
 		}
 		if min(w, h) >= o.MinSide {
-			d.scan(c, img, float32(factor))
+			d.scan(c, img, float32(factor), o.Coarse)
 		}
 	}
 	return join(d.hits, o.Neighbours)
@@ -66,13 +64,13 @@ func (d *Detector) Detect(c *Cascade, img *image.Gray, o Options) []Object {
 
 // scan evaluates all windows of one scale. Below twice the window's size every second place is enough, and beside a place
 // that the first stage refuses one more is left out.
-func (d *Detector) scan(c *Cascade, img *image.Gray, scale float32) {
+func (d *Detector) scan(c *Cascade, img *image.Gray, scale float32, coarse bool) {
 	size := img.Bounds().Size()
 	d.shrink(img, round(float64(float32(size.X)/scale)), round(float64(float32(size.Y)/scale)))
 	d.integrate(c)
 	d.place(c)
 	step := 2
-	if scale >= 2 {
+	if scale >= 2 && !coarse {
 		step = 1
 	}
 	stride := d.level.width + 1
@@ -108,7 +106,11 @@ func (d *Detector) run(c *Cascade, at int) int {
 	for i, s := range c.stages {
 		var total float32
 		for _, t := range c.trees[s.first:s.last] {
-			total += d.ask(c, t, at, norm)
+			if c.kind == kindLBP {
+				total += d.askLBP(c, t, at)
+			} else {
+				total += d.askHaar(c, t, at, norm)
+			}
 		}
 		if total < s.threshold {
 			return i
@@ -117,17 +119,25 @@ func (d *Detector) run(c *Cascade, at int) int {
 	return passed
 }
 
-// ask follows one tree to its leaf.
-func (d *Detector) ask(c *Cascade, t tree, at int, norm float32) float32 {
+// askLBP follows one tree to its leaf.
+func (d *Detector) askLBP(c *Cascade, t tree, at int) float32 {
 	for next := int32(0); ; {
 		n := &c.nodes[t.node+next]
-		left := false
-		if c.kind == kindLBP {
-			v := d.lbp[n.feature].pattern(d.sum[at:])
-			left = n.set[v>>5]&(1<<(v&31)) != 0
-		} else {
-			left = d.haar[n.feature].value(d, at)*norm < n.threshold
+		v := d.lbp[n.feature].pattern(d.sum[at:])
+		if next = n.right; n.set[v>>5]&(1<<(v&31)) != 0 {
+			next = n.left
 		}
+		if next <= 0 {
+			return c.leaves[t.leaf-next]
+		}
+	}
+}
+
+// askHaar follows one tree to its leaf.
+func (d *Detector) askHaar(c *Cascade, t tree, at int, norm float32) float32 {
+	for next := int32(0); ; {
+		n := &c.nodes[t.node+next]
+		left := d.haar[n.feature].value(d, at)*norm < n.threshold
 		if next = n.right; left {
 			next = n.left
 		}
@@ -180,23 +190,22 @@ func total(s []uint32, c *[4]int32) float32 {
 // placedLBP is the sixteen corners of a pattern's blocks, row by row.
 type placedLBP [16]int32
 
-// pattern compares the eight outer blocks with the middle one, clockwise from the upper left, the first in the highest bit.
+// pattern compares the eight outer blocks with the middle one, clockwise from the upper left, the first in the highest bit. It is
+// where the time goes, so it is written out.
 func (p *placedLBP) pattern(s []uint32) uint8 {
-	var v [16]uint32
-	for i, at := range p {
-		v[i] = s[at]
-	}
-	block := func(i int) uint32 { return v[i] - v[i+1] - v[i+4] + v[i+5] }
-	middle := block(5)
-	var out uint8
-	for _, i := range [8]int{0, 1, 2, 6, 10, 9, 8, 4} {
-		out <<= 1
-		if block(i) >= middle {
-			out |= 1
-		}
-	}
-	return out
+	_ = s[p[15]] // the last of them
+	a0, a1, a2, a3 := s[p[0]], s[p[1]], s[p[2]], s[p[3]]
+	b0, b1, b2, b3 := s[p[4]], s[p[5]], s[p[6]], s[p[7]]
+	c0, c1, c2, c3 := s[p[8]], s[p[9]], s[p[10]], s[p[11]]
+	d0, d1, d2, d3 := s[p[12]], s[p[13]], s[p[14]], s[p[15]]
+	middle := b1 - b2 - c1 + c2
+	return atLeast(a0-a1-b0+b1, middle)<<7 | atLeast(a1-a2-b1+b2, middle)<<6 | atLeast(a2-a3-b2+b3, middle)<<5 |
+		atLeast(b2-b3-c2+c3, middle)<<4 | atLeast(c2-c3-d2+d3, middle)<<3 | atLeast(c1-c2-d1+d2, middle)<<2 |
+		atLeast(c0-c1-d0+d1, middle)<<1 | atLeast(b0-b1-c0+c1, middle)
 }
+
+// atLeast is 1 where a block is at least as bright as another, else 0, without a branch. Sums of blocks stay below 2^32.
+func atLeast(a, b uint32) uint8 { return uint8((uint64(b) - uint64(a) - 1) >> 63) }
 
 // place turns a cascade's features into indices for the picture's width at this scale.
 func (d *Detector) place(c *Cascade) {
