@@ -98,6 +98,13 @@ test-foreign: go ## a foreign device under our bus, and our simulated ones under
 	  GUEST_LIBRARIES="$$(dpkg-query -L libnss3 2>/dev/null | grep -E '(softokn3|freebl3|freeblpriv3)\.(so|chk)$$' | tr '\n' ' ')" \
 	  GUEST_QEMU='-device qemu-xhci -audiodev none,id=a -device usb-audio,audiodev=a' .ci/guest build/guest/libusb.test -test.v -test.run Foreign
 
+.PHONY: bench-faces
+bench-faces: house ## a frame of the live view through the face analyser, on one core (needs opencv-data and LOKET_FIXTURES)
+	@.ci/need opencv-data
+	@mkdir -p build
+	GOMAXPROCS=1 go test -run '^$$' -bench 'FaceFrame|DetectFrame' $(BENCHFLAGS) ./kiosk/biometric/face/... | tee build/bench-faces.txt
+	@build/house bench docs/performance.md <build/bench-faces.txt
+
 .PHONY: bench-usb
 bench-usb: go ## USB/IP, and the bridge over the kernel in a virtual machine, each beside a bare copy (needs qemu, gcc)
 	@.ci/need $(GUEST_PACKAGES) $(CC_PACKAGES)
