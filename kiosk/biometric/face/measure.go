@@ -118,11 +118,12 @@ func (f *finder) light(m map[string]float64, c colours, h head) {
 }
 
 // unnatural tells how far the colours are from those of skin in neutral light. Two things are put together: how unequal the
-// brightest values of the three channels are, which is what a tint changes, and how far the cheeks lie from the narrow
-// band of the chromaticities of human skin, light and dark.
+// three channels are in what is brightest or in what is behind the head, whichever is more neutral, which is what a tint changes; and
+// how far the cheeks lie from the narrow band of the chromaticities of human skin, light and dark.
 func (f *finder) unnatural(c colours, h head) float64 {
 	const castLimit, bandLimit, paleLimit = 0.13, 0.03, 0.02
 	cast, colourless := f.cast(c)
+	cast = min(cast, f.backdrop(c, h))
 	if colourless {
 		return noColour
 	}
@@ -173,6 +174,39 @@ func (f *finder) cast(c colours) (share float64, colourless bool) {
 	}
 	most := max(tops[0], tops[1], tops[2], 1)
 	return 1 - min(tops[0], tops[1], tops[2])/most, apart/float64(len(v[0])) < most/100
+}
+
+// backdrop is how much the weakest channel is below the strongest in the median of what is beside and above the head, as a share;
+// 1 where nothing is.
+func (f *finder) backdrop(c colours, h head) float64 {
+	size := c.img.Bounds().Size()
+	step := max(float64(max(size.X, size.Y))/128, 1)
+	v := [3][]float64{f.samples[0][:0], f.samples[1][:0], f.samples[2][:0]}
+	for y := 0.0; y < float64(size.Y); y += step {
+		for x := 0.0; x < float64(size.X); x += step {
+			if h.beside(point{x, y}) {
+				for i, level := range c.at(point{x, y}) {
+					v[i] = append(v[i], level)
+				}
+			}
+		}
+	}
+	var middle [3]float64
+	for i := range v {
+		f.samples[i], middle[i] = v[i], part(v[i], 0.5)
+	}
+	if len(v[0]) == 0 {
+		return 1
+	}
+	return 1 - min(middle[0], middle[1], middle[2])/max(middle[0], middle[1], middle[2], 1)
+}
+
+// beside reports whether a place in the picture is neither head nor shoulders.
+func (h head) beside(p point) bool {
+	sin, cos := math.Sincos(h.angle)
+	d := p.sub(h.origin).times(1 / h.unit)
+	u, v := cos*d.x+sin*d.y, cos*d.y-sin*d.x
+	return v < 0.9 && (math.Abs(u) > 1.6 || v < -2.2)
 }
 
 // focusApart is the eye distance, px, to which a larger face is brought before its sharpness is measured.

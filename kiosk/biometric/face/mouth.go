@@ -1,13 +1,20 @@
 package face
 
-// Where the lips meet is sought in a strip over the middle of the mouth, read from above to below in steps of 1/grid of the eye
-// distance: how bright it is and how red, both as shares of what the cheeks are.
+import "math"
+
+// The mouth is read from above to below in steps of 1/grid of the eye distance: how bright it is and how red, both as shares of what the
+// cheeks are.
 const (
-	mouthTop    = 0.75 // in eye distances below the eyes
-	mouthBottom = 1.4
-	lipsTop     = 0.9 // where they may meet
-	lipsBottom  = 1.25
-	lipReach    = 7 // steps from where they meet to the middle of a lip at most
+	mouthTop    = 0.8 // in eye distances below the eyes
+	mouthBottom = 1.55
+	mouthHalf   = 0.2  // of what is read, to either side of the middle
+	mouthInner  = 0.16 // from here
+	mouthOuter  = 0.34 // to here are lips, but no nostrils
+	mouthUsual  = 1.12 // where the mouth is mostly, and how far from there it may well be
+	mouthSpread = 0.2
+	lipsHalf    = 0.17 // from the middle of the mouth to the edges of the lips
+	lipsMeet    = 2    // steps from there, within which the lips meet
+	lipReach    = 6    // steps from where they meet to the middle of a lip at most
 )
 
 // What bounds the inside of a mouth, in shares of the cheeks.
@@ -18,13 +25,15 @@ const (
 	lipDark  = 0.1  // by which the lips are darker than teeth
 	lipRed   = 0.1  // by which they are redder
 	leastLip = 0.45 // brightness of a lip, as against the line
+	leastRed = 0.2  // redness of both lips together, in steps
 )
 
 // mouth estimates the gap between the lips as a share of the eye distance. A closed mouth shows one thin dark line, an open one
 // a dark gap, or teeth: brighter and less red than the lips above and below.
 func mouth(c colours, h head) float64 {
-	bright, red := strip(c, h)
-	first, last := steps(lipsTop-mouthTop), min(steps(lipsBottom-mouthTop), len(bright)-1)
+	bright, red := strip(c, h, 0, mouthHalf)
+	middle := mouthMiddle(c, h)
+	first, last := max(middle-lipsMeet, 0), min(middle+lipsMeet, len(bright)-1)
 	darkest := 1.0
 	gap, run, shown := 0, 0, 0
 	for i := first; i <= last; i++ {
@@ -48,6 +57,42 @@ func mouth(c colours, h head) float64 {
 	return float64(max(gap, shown)) / grid
 }
 
+// mouthMiddle is the step about which the face is reddest towards the corners of the mouth; in a picture without colours, where
+// brightness changes most from row to row.
+func mouthMiddle(c colours, h head) int {
+	bright, red := strip(c, h, mouthInner, mouthOuter)
+	lips, change := make([]float64, len(red)), make([]float64, len(red))
+	total := 0.0
+	for i := range red {
+		lips[i] = min(max(red[i]-1.03, 0), 0.3)
+		total += lips[i]
+		if i > 0 {
+			change[i] = math.Abs(bright[i] - bright[i-1])
+		}
+	}
+	if total < leastRed {
+		lips = change
+	}
+	return heaviest(lips)
+}
+
+// heaviest is the centre of gravity of the part, as high as a mouth, that weighs most near where mouths are.
+func heaviest(weights []float64) int {
+	reach := steps(lipsHalf)
+	best, most := 0, -1.0
+	for middle := reach; middle+reach < len(weights); middle++ {
+		sum, moment := 0.0, 0.0
+		for i := middle - reach; i <= middle+reach; i++ {
+			sum, moment = sum+weights[i], moment+weights[i]*float64(i)
+		}
+		off := (mouthTop + float64(middle)/grid - mouthUsual) / mouthSpread
+		if weight := sum * math.Exp(-off*off/2); weight > most {
+			best, most = int(moment/max(sum, 1e-9)+0.5), weight
+		}
+	}
+	return best
+}
+
 func steps(length float64) int { return int(length*grid + 0.5) }
 
 // isTeeth reports whether what is read at a step is less red than a lip above and one below, or brighter than any skin.
@@ -69,8 +114,8 @@ func isTeeth(bright, red []float64, i int) bool {
 		bright[i] >= teeth && bright[i]-max(darkAbove, darkBelow) >= lipDark
 }
 
-// strip reads brightness and redness down the middle of the mouth.
-func strip(c colours, h head) (bright, red []float64) {
+// strip reads brightness and redness down the mouth, between two distances to either side of the middle.
+func strip(c colours, h head, from, to float64) (bright, red []float64) {
 	cheeks, n := [3]float64{}, 0.0
 	for _, side := range []float64{-0.47, 0.47} {
 		h.each(c, box{side - 0.17, 0.35, side + 0.17, 0.75}, func(_, _ float64, rgb [3]float64) {
@@ -86,12 +131,14 @@ func strip(c colours, h head) (bright, red []float64) {
 	for y := mouthTop; y < mouthBottom; y += 1.0 / grid {
 		var sum [3]float64
 		n := 0.0
-		h.each(c, box{-0.2, y, 0.2, y}, func(_, _ float64, rgb [3]float64) {
+		add := func(_, _ float64, rgb [3]float64) {
 			for i, v := range rgb {
 				sum[i] += v
 			}
 			n++
-		})
+		}
+		h.each(c, box{-to, y, -from, y}, add)
+		h.each(c, box{from, y, to, y}, add)
 		for i := range sum {
 			sum[i] = sum[i]/n + 1
 		}

@@ -82,16 +82,12 @@ func (f *finder) background(c colours, h head) (float64, bool) {
 	const tile, least = 0.2, 24 // in eye distances, and how many there must be
 	size := c.img.Bounds().Size()
 	means := f.samples[0][:0]
-	sin, cos := math.Sincos(h.angle)
 	step := tile * h.unit
 	for y := 0.0; y+step < float64(size.Y); y += step {
 		for x := 0.0; x+step < float64(size.X); x += step {
-			d := point{x + step/2, y + step/2}.sub(h.origin).times(1 / h.unit)
-			u, v := cos*d.x+sin*d.y, cos*d.y-sin*d.x
-			if v > 0.9 || math.Abs(u) < 1.6 && v > -2.2 {
-				continue
+			if h.beside(point{x + step/2, y + step/2}) {
+				means = append(means, c.mean(x, y, step))
 			}
-			means = append(means, c.mean(x, y, step))
 		}
 	}
 	f.samples[0] = means
