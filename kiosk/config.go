@@ -15,6 +15,8 @@ import (
 	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
+
+	"loket/kiosk/biometric/face"
 )
 
 // Config is a station's configuration: a YAML file, overridden by LOKET_KIOSKD_ variables of the same names in capitals.
@@ -36,6 +38,7 @@ type Config struct {
 	Technicians []int64  `koanf:"technician_uids"`
 	Metrics     string   `koanf:"metrics"`       // loopback address; empty for none
 	Quality     string   `koanf:"quality_model"` // model of finger quality; empty for our own estimate
+	Cascades    string   `koanf:"cascades"`      // folder of OpenCV's cascades, with which faces are found
 	MinimumFree int64    `koanf:"minimum_free"`  // bytes on Data's file system below which no session starts
 
 	DeviceTest DeviceTest `koanf:"device_test"` // under the policy device-test alone
@@ -58,6 +61,7 @@ func defaults() Config {
 		Policy:      "nl-residence-permit",
 		Buses:       []string{"kernel"},
 		Devices:     []string{"camera", "fingerprint-scanner"},
+		Cascades:    face.Cascades,
 		MinimumFree: 64 << 20,
 	}
 }

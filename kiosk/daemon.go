@@ -28,6 +28,7 @@ import (
 	"loket/drivers/usb/usbip"
 	"loket/kiosk/acquire"
 	"loket/kiosk/api"
+	"loket/kiosk/biometric/face"
 	"loket/kiosk/biometric/finger"
 	"loket/kiosk/handover"
 	"loket/kiosk/identity"
@@ -159,11 +160,22 @@ func (d *Daemon) open() error {
 	if err != nil {
 		return fmt.Errorf("quality_model: %w", err)
 	}
-	d.acquirer = &acquire.Acquirer{Now: d.now, Finger: finger.Analyser{Model: model}}
+	d.acquirer = &acquire.Acquirer{Now: d.now, Finger: finger.Analyser{Model: model}, Face: d.faceAnalyser()}
 	if err := d.openStores(); err != nil {
 		return err
 	}
 	return d.openLines()
+}
+
+// faceAnalyser finds faces where OpenCV's cascades are. Where they are not, the photograph alone is judged: people still get through,
+// and every record says that its criteria were not available.
+func (d *Daemon) faceAnalyser() acquire.FaceAnalyser {
+	a, err := face.Open(d.Config.Cascades)
+	if err != nil {
+		d.log.Warn("photographs are judged without looking for a face", "err", err)
+		return face.Basic{}
+	}
+	return a
 }
 
 // checkPlace holds what the station was started as to its certificate and policy.

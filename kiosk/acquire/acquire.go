@@ -35,7 +35,7 @@ type Acquirer struct {
 	Face     FaceAnalyser     // nil: face.Basic
 	Encoder  FingerEncoder    // nil: our own, which is not certified
 	Now      func() time.Time // stamps attempts; nil: time.Now
-	Steady   int              // good frames in a row before a photograph is taken; 0: 3
+	Steady   time.Duration    // for how long the live view is good before a photograph is taken; 0: half a second
 	Patience time.Duration    // of the live view, after which a photograph is taken anyway; 0: 3 s
 }
 
@@ -104,7 +104,7 @@ type capture struct {
 	face     FaceAnalyser
 	encoder  FingerEncoder
 	now      func() time.Time
-	steady   int
+	steady   time.Duration
 	patience time.Duration
 
 	outer, ctx context.Context // the caller's, and the same with the step's limit
@@ -126,7 +126,7 @@ func (c *capture) defaults() {
 		c.now = time.Now
 	}
 	if c.steady == 0 {
-		c.steady = 3
+		c.steady = time.Second / 2
 	}
 	if c.patience == 0 {
 		c.patience = 3 * time.Second

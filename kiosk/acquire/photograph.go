@@ -1,9 +1,9 @@
 package acquire
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"loket/drivers"
 	"loket/kiosk/biometric"
@@ -56,19 +56,38 @@ func (p *photo) wipe() {
 	}
 }
 
-// or keeps the better of two and overwrites the other.
+// or keeps the better of two and overwrites the other; of equals the newer, q.
 func (p *photo) or(q *photo) *photo {
 	switch {
 	case q == nil:
 		return p
 	case p == nil:
 		return q
-	case p.enough == q.enough && p.report.Quality.Score > q.report.Quality.Score, p.enough && !q.enough:
+	case slices.Compare(p.rank(), q.rank()) > 0:
 		q.wipe()
 		return p
 	}
 	p.wipe()
 	return q
+}
+
+// rank orders photographs: sufficient ones first, then by how many mandatory and how many optional criteria hold (BSI TR-03121-3 v6.0: the
+// best shot), then by the score, which tells apart what an analyser without criteria judges.
+func (p *photo) rank() []int {
+	enough, mandatory, optional := 0, 0, 0
+	if p.enough {
+		enough = 1
+	}
+	for _, j := range p.report.Judgements {
+		switch {
+		case j.Verdict != biometric.Pass:
+		case j.Mandatory:
+			mandatory++
+		default:
+			optional++
+		}
+	}
+	return []int{enough, mandatory, optional, p.report.Quality.Score}
 }
 
 // develop turns the best photograph into a sample. The file stays as the camera made it unless it breaks the plan's limits.
@@ -105,11 +124,7 @@ func (c *capture) fit(s *biometric.Sample) error {
 	}
 	clear(s.Data)
 	s.Data, s.Width, s.Height = shrunk, width, height
-	measures := map[string]float64{MeasureReencoded: 1}
-	for k, v := range s.Quality.Measures {
-		measures[k] = v
-	}
-	s.Quality.Measures = measures
+	s.Quality.Measures = with(s.Quality.Measures, MeasureReencoded, 1)
 	return nil
 }
 
@@ -165,44 +180,56 @@ func (c *capture) missed(a biometric.Attempt, err error) error {
 	return err
 }
 
-// look judges a photograph. What can't be judged is the camera's doing, never a score.
+// look judges a photograph. Where the step has criteria, a portrait by its geometry is cut out first, and the camera's file is
+// overwritten. What can't be judged is the camera's doing, never a score.
 func (c *capture) look(data []byte) (*photo, error) {
 	var want face.Want
 	if i := c.step.Image; i != nil {
-		want = face.Want{MinWidth: i.MinWidth, MinHeight: i.MinHeight}
+		want = face.Want{MinWidth: i.MinWidth, MinHeight: i.MinHeight, Criteria: c.step.Criteria}
 	}
 	report, err := c.face.Analyse(data, want)
 	if err != nil {
 		return nil, fmt.Errorf("judging the photograph: %w: %w", drivers.ErrCrashed, err)
 	}
+	if len(report.Faces) == 1 && len(want.Criteria) > 0 {
+		var portrait []byte
+		portrait, report, err = c.portrait(data, report, want)
+		if err != nil {
+			return nil, err
+		}
+		data = portrait
+	}
 	return &photo{data: data, report: report, enough: report.Meets && report.Quality.Score >= c.step.Threshold}, nil
 }
 
-// errSteady ends a live view that shows what is wanted.
-var errSteady = errors.New("the view is steady")
-
-// view runs the live view until some frames in a row are good, or patience ends. A camera without live view is taken as it is.
-func (c *capture) view(camera drivers.Camera) error {
-	ctx, cancel := context.WithTimeout(c.ctx, c.patience)
-	defer cancel()
-	good := 0
-	err := camera.Frames(ctx, func(f drivers.Frame) error {
-		report, err := c.face.Analyse(f.JPEG, face.Want{})
-		good++
-		if err != nil || report.Quality.Score < c.step.Threshold {
-			good = 0
-		}
-		c.tell(Progress{Frame: f.JPEG, Hint: report.Hint})
-		if good >= c.steady {
-			return errSteady
-		}
-		return nil
-	})
-	switch {
-	case err == nil, errors.Is(err, errSteady), errors.Is(err, errors.ErrUnsupported):
-		return nil
-	case ctx.Err() != nil && c.ctx.Err() == nil && drivers.Verdict(err) == "":
-		return nil
+// portrait cuts a portrait out and judges it. Where there is no room for one, the photograph stays as it is and its report says so.
+func (c *capture) portrait(data []byte, report face.Report, want face.Want) ([]byte, face.Report, error) {
+	portrait, _, _, err := face.Portrait(data, report.Faces[0], c.geometry())
+	var room *face.RoomError
+	if errors.As(err, &room) {
+		report.Meets, report.Hint = false, room.Hint
+		return data, report, nil
 	}
-	return err
+	if err != nil {
+		return nil, report, fmt.Errorf("judging the photograph: %w", err)
+	}
+	cut, err := c.face.Analyse(portrait, want)
+	if err != nil {
+		clear(portrait)
+		return nil, report, fmt.Errorf("judging the photograph: %w", err)
+	}
+	clear(data)
+	cut.Quality.Measures = with(cut.Quality.Measures, MeasureReencoded, 1)
+	return portrait, cut, nil
+}
+
+// with is a copy of measures and one more.
+func with(measures map[string]float64, name string, value float64) map[string]float64 {
+	all := map[string]float64{name: value}
+	for k, v := range measures {
+		if k != name {
+			all[k] = v
+		}
+	}
+	return all
 }

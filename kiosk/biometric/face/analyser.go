@@ -67,14 +67,21 @@ func (a *Analyser) Judge(img image.Image, want Want) Report {
 		r.Faces = append(r.Faces, c.face())
 	}
 	m := f.measure(img, r.Faces)
+	var room *RoomError
+	if want.Portrait != nil && len(r.Faces) == 1 {
+		errors.As(want.Portrait.framed(m, size, r.Faces[0]), &room)
+	}
 	r.Judgements = judge(m, want.Criteria)
 	r.Hint = firstHint(r.Judgements)
-	if len(r.Faces) == 0 {
+	switch {
+	case len(r.Faces) == 0:
 		r.Hint = biometric.HintNoFace
-	} else if len(r.Faces) > 1 {
+	case len(r.Faces) > 1:
 		r.Hint = biometric.HintSeveralFaces
+	case room != nil:
+		r.Hint = room.Hint
 	}
-	r.Meets = len(r.Faces) == 1 && size.X >= want.MinWidth && size.Y >= want.MinHeight
+	r.Meets = len(r.Faces) == 1 && room == nil && size.X >= want.MinWidth && size.Y >= want.MinHeight
 	for _, j := range r.Judgements {
 		r.Meets = r.Meets && (!j.Mandatory || j.Verdict == biometric.Pass)
 	}

@@ -1,8 +1,8 @@
 // Package face judges photographs of faces.
 //
 // The one idea: an analyser takes the file as the camera made it and gives a score that names who measured, the measures behind
-// it, and the one hint that would help the person most. [Basic] judges the photograph, not the face in it; detection and
-// geometry take its place behind the same method.
+// it, what became of each criterion, and the one hint that would help the person most. [Analyser] finds faces and eyes and
+// measures there; [Basic] judges the photograph, not the face in it. See docs/face.md.
 package face
 
 import (
@@ -21,7 +21,8 @@ type Want struct {
 	MinWidth  int // px
 	MinHeight int // px
 	Criteria  []biometric.Criterion
-	Before    *Face // in a live view: the face of the frame before, which is looked for where it was, and no other if it is there
+	Portrait  *Geometry // judge the portrait that would be cut out, not the whole picture
+	Before    *Face     // in a live view: the face of the frame before, which is looked for where it was, and no other if it is there
 }
 
 // Report is what an analyser says of one photograph.
@@ -49,7 +50,8 @@ type Face struct {
 	Roll float64         // degrees, clockwise as seen in the picture: atan2 of the line from the first eye to the second
 }
 
-// Basic judges a JPEG by size, exposure, contrast, sharpness and colour. Its score is its own.
+// Basic judges a JPEG by size, exposure, contrast, sharpness and colour. Its score is its own. It looks for no face, so most criteria
+// are not available from it, and that keeps no photograph from being sufficient: it stands in where nothing better is there.
 type Basic struct{}
 
 // Algorithm and Version name the scores of [Basic].
@@ -87,6 +89,7 @@ func (Basic) Analyse(data []byte, want Want) (Report, error) {
 	score *= 0.3 + 0.7*exposure(m)
 	r.Quality = biometric.Quality{Score: int(math.Round(score)), Algorithm: Algorithm, Version: Version, Measures: m}
 	r.Hint = hint(m)
+	r.Judgements = judge(map[string]float64{ImageWidth: float64(size.X), ImageHeight: float64(size.Y), ColourSpace: bits(img)}, want.Criteria)
 	return r, nil
 }
 
