@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -161,7 +162,7 @@ func TestASessionArrivesAsItWasSealed(t *testing.T) {
 		t.Fatalf("%d of %d samples came, and %d devices", len(got.Samples), len(b.Samples), len(got.Devices))
 	}
 	for i, s := range got.Samples {
-		if !bytes.Equal(s.Data, b.Samples[i].Data) || s.Step != b.Samples[i].Step || s.Position != b.Samples[i].Position {
+		if !reflect.DeepEqual(s.Compression, b.Samples[i].Compression) || !bytes.Equal(s.Data, b.Samples[i].Data) || s.Step != b.Samples[i].Step || s.Position != b.Samples[i].Position {
 			t.Errorf("sample %d is another one", i)
 		}
 	}

@@ -74,7 +74,7 @@ func (d *decoder) take(f *fields) (err error) {
 		f.u16()
 		err = f.done()
 	case markCOM:
-		d.head.comment(string(f.rest))
+		return d.head.comment(string(f.rest))
 	case markSOB:
 		id := f.u8()
 		if err := f.done(); err != nil {

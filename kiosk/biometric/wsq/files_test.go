@@ -262,6 +262,7 @@ func TestWhatCanNotBeIsRefused(t *testing.T) {
 		"no bins":             whole(only(parts(t, data), markDTT, markSOF, markDHT, markSOB)),
 		"bins in between":     whole(append(parts(t, data), only(parts(t, data), markDQT)...)),
 		"an unknown segment":  whole(append([]part{{0xc0, []byte{0, 2}}}, parts(t, data)...)),
+		"endless comments":    whole(append(slices.Repeat([]part{{markCOM, []byte{0, 2}}}, 257), parts(t, data)...)),
 		"a long segment":      whole(append([]part{{markDRI, []byte{0, 5, 0, 0, 0}}}, parts(t, data)...)),
 	} {
 		if _, err := Decode(bad); !errors.Is(err, ErrCorrupt) {

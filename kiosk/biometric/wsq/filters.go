@@ -10,8 +10,8 @@ type bank struct {
 	lows [2]int
 }
 
-// maxFilter bounds the length of a filter.
-const maxFilter = 64
+// maxFilter bounds the length of a filter: what a picture of a given size takes grows with it.
+const maxFilter = 32
 
 // bankOf makes the synthesis filters out of the right halves of the analysis filters, low-pass first, as a transform table gives
 // them with their whole lengths (B.2.4.3).

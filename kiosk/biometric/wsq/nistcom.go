@@ -5,11 +5,17 @@ import (
 	"strings"
 )
 
+// maxComments bounds what a file makes its reader remember.
+const maxComments = 256
+
 // comment remembers a comment segment. A NISTCOM is one name and value a line, "NIST_COM" first: the scale and the rate stand there.
-func (h *Header) comment(text string) {
+func (h *Header) comment(text string) error {
+	if len(h.Comments) == maxComments {
+		return corrupt("more than %d comments", maxComments)
+	}
 	h.Comments = append(h.Comments, text)
 	if !strings.HasPrefix(text, "NIST_COM") {
-		return
+		return nil
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -25,4 +31,5 @@ func (h *Header) comment(text string) {
 			}
 		}
 	}
+	return nil
 }
