@@ -210,9 +210,10 @@ torture-usb: build ## pulls plugs 1,000 times, at rest and in every phase of a c
 	bin/loket-demo torture-usb --bin bin --out run/torture-usb --cycles $(CYCLES)
 
 .PHONY: leak
-leak: build ## two intakes under strace: nothing of a sample is ever written in the clear, and what is synced when
+leak: build ## two intakes under strace, and one that is handed over to a desk: nothing of a sample is ever written in the clear, and what is synced when
 	@.ci/need strace
 	bin/loket-demo leak --bin bin --out run/leak
+	bin/loket-demo leak --bin bin --out run/leak-desk --n 1 --self-service
 
 .PHONY: fuzz
 fuzz: go ## every fuzz target for a few seconds (FUZZTIME=5s)

@@ -40,7 +40,11 @@ func records(centre *stage.Centre) ([]*record.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	cert, err := identity.LoadCertificate(centre.PKI.Path(stage.StationName + ".crt"))
+	station := stage.StationName
+	if centre.Desk {
+		station = stage.DeskName // where sessions end
+	}
+	cert, err := identity.LoadCertificate(centre.PKI.Path(station + ".crt"))
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,15 +23,22 @@ import (
 type leakCmd struct {
 	N        int    `name:"n" help:"How many people." default:"2"`
 	Scenario string `help:"A scenario that the simulated people follow." placeholder:"FILE"`
+	Self     bool   `name:"self-service" help:"At a self-service kiosk; sessions are handed over to a desk."`
 	Plant    string `help:"Plant one leak in the run: the check must then fail (${enum})." enum:"none,raw,base64,log,temp,name" default:"none"`
 }
 
-// tracedPrograms are those that are watched: all that hold or receive anything of a person.
-func tracedPrograms() []string { return []string{stage.Kioskd, stage.Queued, stage.Central} }
+// traced lists the processes that are watched: all that hold or receive anything of a person.
+func (d *demoCmd) traced() []string {
+	list := []string{stage.Kioskd, stage.Queued, stage.Central}
+	if d.Self {
+		list = append(list, stage.Deskd)
+	}
+	return list
+}
 
 // Run is `make leak`.
 func (l *leakCmd) Run(ctx context.Context, c *cli) error {
-	run, err := observe(ctx, c, demoCmd{N: l.N, Scenario: l.Scenario})
+	run, err := observe(ctx, c, demoCmd{N: l.N, Scenario: l.Scenario, Self: l.Self})
 	if err != nil {
 		return err
 	}
@@ -79,11 +87,11 @@ func observe(ctx context.Context, c *cli, people demoCmd) (*observed, error) {
 		return nil, err
 	}
 	wrap := map[string][]string{}
-	for _, name := range tracedPrograms() {
+	for _, name := range people.traced() {
 		run.traces[name] = []string{filepath.Join(dir, name+".strace")}
 		wrap[name] = underStrace(run.traces[name][0])
 	}
-	run.centre, err = stage.New(stage.Options{Dir: c.Out, Bin: c.Bin, Policy: "nl-residence-permit", Wrap: wrap, Sim: sim,
+	run.centre, err = stage.New(stage.Options{Dir: c.Out, Bin: c.Bin, Policy: people.policy(), Desk: people.Self, Wrap: wrap, Sim: sim,
 		BusPort: listen.Addr().(*net.TCPAddr).Port})
 	if err != nil {
 		return nil, err
@@ -199,7 +207,7 @@ func (run *observed) judge() (*verdict, error) {
 	}
 	began := time.Now()
 	v := &verdict{written: &written{root: root, opened: map[use]*tally{}}, programs: map[string]*program{}}
-	for _, name := range tracedPrograms() {
+	for _, name := range slices.Sorted(maps.Keys(run.traces)) {
 		for _, path := range run.traces[name] {
 			if v.programs[name], err = v.read(name, path, v.programs[name]); err != nil {
 				return nil, err
@@ -320,7 +328,11 @@ func (v *verdict) err() error {
 // durable checks the order of writes, syncs, renames and answers.
 func (v *verdict) durable() error {
 	fmt.Println("\nwhat survives a power cut, from the same traces:")
-	return durable(os.Stdout, v.programs[stage.Kioskd], v.programs[stage.Central], v.ids)
+	station, folder := v.programs[stage.Kioskd], "kiosk"
+	if desk := v.programs[stage.Deskd]; desk != nil {
+		station, folder = desk, "desk" // which seals
+	}
+	return durable(os.Stdout, station, folder, v.programs[stage.Central], v.ids)
 }
 
 // plantAll plants one leak of each kind and makes sure that each is found.

@@ -32,6 +32,7 @@ const receiptSize = 400
 type course struct {
 	program *program
 	root    string
+	station string // folder of the station that seals
 	shown   []shown
 	errs    []error
 }
@@ -110,12 +111,12 @@ func (c *course) ordered(first, second step, what string) {
 // put checks a record's way into the outbox: file and docket are synced, then the rename, then the folder, and only then is
 // the record used.
 func (c *course) put(id string) {
-	outbox := c.path("kiosk", "outbox")
-	sealed := c.path("kiosk", "outbox", id+".age")
+	outbox := c.path(c.station, "outbox")
+	sealed := c.path(c.station, "outbox", id+".age")
 	renamed := c.renamed(sealed)
 	file := c.synced(renamed.path)
-	docket := c.synced(c.path("kiosk", "outbox", id+".docket.json"))
-	sig := c.synced(c.path("kiosk", "outbox", id+".docket.json.sig"))
+	docket := c.synced(c.path(c.station, "outbox", id+".docket.json"))
+	sig := c.synced(c.path(c.station, "outbox", id+".docket.json.sig"))
 	names := c.folder(max(docket.ended, sig.ended), outbox)
 	c.ordered(file, renamed, "the sealed file gets its name before it is synced")
 	c.ordered(names, renamed, "the sealed file gets its name before the docket's is synced")
@@ -126,13 +127,13 @@ func (c *course) put(id string) {
 
 // purge checks that a record is deleted only when its receipt and the journal's row are synced.
 func (c *course) purge(id string) {
-	receipt := c.synced(c.path("kiosk", "outbox", id+".receipt.json"))
-	sig := c.synced(c.path("kiosk", "outbox", id+".receipt.json.sig"))
-	names := c.folder(max(receipt.ended, sig.ended), c.path("kiosk", "outbox"))
+	receipt := c.synced(c.path(c.station, "outbox", id+".receipt.json"))
+	sig := c.synced(c.path(c.station, "outbox", id+".receipt.json.sig"))
+	names := c.folder(max(receipt.ended, sig.ended), c.path(c.station, "outbox"))
 	journal := c.after(names.ended, "fsync of the journal", func(s step) bool {
-		return s.op == "sync" && strings.HasPrefix(s.path, c.path("kiosk", "journal.db"))
+		return s.op == "sync" && strings.HasPrefix(s.path, c.path(c.station, "journal.db"))
 	})
-	sealed := c.path("kiosk", "outbox", id+".age")
+	sealed := c.path(c.station, "outbox", id+".age")
 	deleted := c.after(0, "deletion of "+c.rel(sealed), func(s step) bool { return s.op == "delete" && s.path == sealed })
 	c.ordered(journal, deleted, "the record is deleted before its receipt is kept")
 }
@@ -189,11 +190,11 @@ func (c *course) print(w io.Writer) {
 }
 
 // durable checks and prints the order of what happens to each record.
-func durable(w io.Writer, kiosk, central *program, ids []string) error {
+func durable(w io.Writer, kiosk *program, folder string, central *program, ids []string) error {
 	var errs []error
 	for _, id := range ids {
 		fmt.Fprintf(w, "record %.12s…\n", id)
-		put, purge, custody := &course{program: kiosk, root: kiosk.root}, &course{program: kiosk, root: kiosk.root}, &course{program: central, root: central.root}
+		put, purge, custody := &course{program: kiosk, root: kiosk.root, station: folder}, &course{program: kiosk, root: kiosk.root, station: folder}, &course{program: central, root: central.root}
 		put.put(id)
 		custody.custody(id)
 		purge.purge(id)

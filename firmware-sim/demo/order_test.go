@@ -49,7 +49,7 @@ func orderOf(t *testing.T, kioskd, central []string) error {
 	var programs []*program
 	for i, lines := range [][]string{kioskd, central} {
 		w := &written{root: "/run", opened: map[use]*tally{}}
-		p := w.program(tracedPrograms()[2*i])
+		p := w.program((&demoCmd{}).traced()[2*i])
 		text := stamped(append([]string{`execve("/bin/x", ["x"], 0x1) = 0`}, lines...)...)
 		if err := readTrace(strings.NewReader(text), p.take); err != nil || len(w.findings) > 0 {
 			t.Fatal(err, w.findings)
@@ -57,7 +57,7 @@ func orderOf(t *testing.T, kioskd, central []string) error {
 		programs = append(programs, p)
 	}
 	var out bytes.Buffer
-	err := durable(&out, programs[0], programs[1], []string{someID})
+	err := durable(&out, programs[0], "kiosk", programs[1], []string{someID})
 	if err == nil && strings.Count(out.String(), "\n") != 22 {
 		t.Errorf("it prints\n%s", &out)
 	}

@@ -53,10 +53,14 @@ func places(program string) []place {
 	list := []place{{"log", regexp.MustCompile(`^logs/` + program + `\.log$`)}}
 	const id, documents = `[0-9a-f]{64}`, `(\.docket\.json|\.receipt\.json)(\.sig)?`
 	switch program {
-	case stage.Kioskd:
+	case stage.Kioskd, stage.Deskd:
+		folder := "kiosk"
+		if program == stage.Deskd {
+			folder = "desk"
+		}
 		return append(list,
-			place{"outbox", regexp.MustCompile(`^kiosk/outbox/([A-Z2-7]{26}\.partial|` + id + `(\.age|\.refused\.json|` + documents + `))$`)},
-			place{"journal", regexp.MustCompile(`^kiosk/journal\.db(-wal|-shm|-journal)?$`)})
+			place{"outbox", regexp.MustCompile(`^` + folder + `/outbox/([A-Z2-7]{26}\.partial|` + id + `(\.age|\.refused\.json|` + documents + `))$`)},
+			place{"journal", regexp.MustCompile(`^` + folder + `/journal\.db(-wal|-shm|-journal)?$`)})
 	case stage.Queued:
 		return append(list, place{"queue's database", regexp.MustCompile(`^queue/queue\.db(-wal|-shm|-journal)?$`)})
 	case stage.Central:
