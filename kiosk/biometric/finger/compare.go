@@ -9,7 +9,7 @@ import (
 
 // Threshold is the score at which one pair in a thousand of different fingers passes as the same finger (a false match rate
 // of 0.1 %), measured on generated fingers: docs/minutiae.md.
-const Threshold = 60
+const Threshold = 40
 
 // Same reports whether a score of [Compare] says that both templates are of the same finger.
 func Same(score float64) bool { return score >= Threshold }
@@ -47,6 +47,14 @@ type star struct {
 	weight   float64 // 0 to 1: how much it counts
 }
 
+// weightOf is how much a minutia of a quality counts.
+func weightOf(quality int) float64 {
+	if quality <= 0 {
+		return 0.5 // nobody knows
+	}
+	return min(float64(quality)/100, 1)
+}
+
 // constellation is a template made ready for comparison.
 type constellation struct {
 	stars     []star
@@ -68,7 +76,7 @@ func newConstellation(t Template) (constellation, error) {
 			return constellation{}, fmt.Errorf("minutia %d lies outside its image of %dx%d px, or has no angle", i+1, t.Width, t.Height)
 		}
 		mm := mmPerInch / float64(t.PPI)
-		s := star{x: float64(m.X) * mm, y: -float64(m.Y) * mm, angle: m.Angle, weight: ramp(float64(m.Quality), 0, 60)}
+		s := star{x: float64(m.X) * mm, y: -float64(m.Y) * mm, angle: m.Angle, weight: weightOf(m.Quality)}
 		s.sin, s.cos = math.Sincos(m.Angle)
 		c.stars[i] = s
 	}

@@ -11,16 +11,19 @@ const (
 	pairsEach   = 4   // candidates that a minutia may have at first
 	mostPairs   = 160 // candidates in all
 	relaxRounds = 8
+	leastPairs  = 3 // that must agree
 )
 
-// How far apart minutiae that should lie together may be.
+// How far apart minutiae may be that should lie together: standard deviations and limits.
 const (
-	nearPlace    = 0.30 // mm
+	nearPlace    = 0.30 // mm, before one finger is laid on the other
 	nearStretch  = 0.07 // mm more for each mm from where it is seen: skin stretches
 	nearTurn     = 0.35 // radians
-	reachPlace   = 0.70 // mm, once fitted
-	reachTurn    = 0.5  // radians
-	overlapSpare = 0.3  // mm
+	closePlace   = 0.20 // mm, afterwards
+	closeTurn    = 0.30 // radians
+	reachPlace   = 0.70 // mm, at most
+	reachTurn    = 0.50 // radians, at most
+	overlapSpare = 0.30 // mm around what was seen of the other finger
 )
 
 // couple is a minutia of each template that may be the same.
@@ -37,7 +40,7 @@ func (c constellation) compare(o constellation) float64 {
 	couples := c.candidates(o)
 	relax(couples, c, o)
 	agreed := agree(couples, c, o)
-	if len(agreed) < 3 {
+	if len(agreed) < leastPairs {
 		return 0
 	}
 	fit := newFit(agreed, c, o)
@@ -47,13 +50,21 @@ func (c constellation) compare(o constellation) float64 {
 // candidates are the pairs whose surroundings are most alike.
 func (c constellation) candidates(o constellation) []couple {
 	var all []couple
-	row := make([]couple, len(o.stars))
 	for i := range c.stars {
+		var best [pairsEach]couple
 		for j := range o.stars {
-			row[j] = couple{a: i, b: j, alike: c.surrounds[i].alike(&o.surrounds[j])}
+			p := couple{a: i, b: j, alike: c.surrounds[i].alike(&o.surrounds[j])}
+			for k := range best {
+				if p.alike > best[k].alike {
+					p, best[k] = best[k], p
+				}
+			}
 		}
-		slices.SortFunc(row, func(p, q couple) int { return cmp.Compare(q.alike, p.alike) })
-		all = append(all, row[:min(pairsEach, len(row))]...)
+		for _, p := range best {
+			if p.alike > 0 {
+				all = append(all, p)
+			}
+		}
 	}
 	slices.SortFunc(all, func(p, q couple) int { return cmp.Compare(q.alike, p.alike) })
 	all = all[:min(len(all), mostPairs)]
@@ -205,7 +216,7 @@ func (c constellation) extend(o constellation, f fit) []union {
 			d := math.Hypot(b.x-x, b.y-y)
 			turned := math.Remainder(b.angle-a.angle-f.turn, 2*math.Pi)
 			if d < reachPlace && math.Abs(turned) < reachTurn {
-				all = append(all, union{i, j, bell(d/nearPlace) * bell(turned/nearTurn)})
+				all = append(all, union{i, j, bell(d/closePlace) * bell(turned/closeTurn)})
 			}
 		}
 	}
@@ -221,24 +232,30 @@ func (c constellation) extend(o constellation, f fit) []union {
 	return out
 }
 
-// score weighs the pairs against what lies alone where both fingers were seen.
+// scoreScale puts the scores of different fingers below [Threshold].
+const scoreScale = 33.0
+
+// score weighs the pairs, by how closely they lie on each other and how alike they are around, against all that was seen of
+// either finger where the other was seen too: a clear minutia without its like speaks against, one that may be a speck doesn't.
+// The form is that of a logistic regression on the logarithms of the three sums, its weights rounded.
 func (c constellation) score(o constellation, f fit, pairs []union) float64 {
-	var both float64
+	var all, clear float64
 	for _, u := range pairs {
-		both += u.close * math.Sqrt(c.stars[u.a].weight*o.stars[u.b].weight)
+		alike := c.surrounds[u.a].alike(&o.surrounds[u.b])
+		all += u.close * alike
+		clear += u.close * alike * alike * math.Sqrt(c.stars[u.a].weight*o.stars[u.b].weight)
 	}
-	var left, right float64
+	var seen float64
 	for _, a := range c.stars {
 		if x, y := f.place(a.x, a.y); o.outline.holds(x, y, overlapSpare) {
-			left += a.weight
+			seen += a.weight
 		}
 	}
 	for _, b := range o.stars {
 		dx, dy := b.x-f.dx, b.y-f.dy
 		if c.outline.holds(dx*f.cos+dy*f.sin, dy*f.cos-dx*f.sin, overlapSpare) {
-			right += b.weight
+			seen += b.weight
 		}
 	}
-	share := both / math.Sqrt(max(left, 1)*max(right, 1))
-	return 10 * both * share
+	return scoreScale * all * math.Sqrt(clear/max(seen, 1))
 }

@@ -15,7 +15,8 @@ const (
 	surroundReach = 3.6  // mm, radius
 	placeSpread   = 0.48 // mm, standard deviation of where a neighbour may lie
 	turnSpread    = 0.65 // radians, of how it may be turned
-	cellFull      = 0.4  // from this much on, a cell is set
+	cellFull      = 0.35 // from this much on, a cell is set
+	leastSeen     = 20   // cells of a layer that two surroundings must share
 	hullMargin    = 1.5  // mm around the outermost minutiae that still count as seen
 )
 
@@ -23,9 +24,8 @@ const surroundWords = cellsAcross * cellsAcross * cellLayers / 64
 
 // surround holds one word a layer of directions: a bit a cell.
 type surround struct {
-	set    [surroundWords]uint64
-	seen   uint64 // cells of each layer that lie on the part of the finger that was seen
-	enough bool   // enough of them
+	set  [surroundWords]uint64
+	seen uint64 // cells of each layer that lie on the part of the finger that was seen
 }
 
 // surround describes what is around minutia i.
@@ -47,7 +47,7 @@ func (c *constellation) surround(i int) surround {
 		}
 		for layer := range cellLayers {
 			turned := math.Remainder(other.angle-me.angle-2*math.Pi*float64(layer)/cellLayers, 2*math.Pi)
-			near := bell(turned / turnSpread)
+			near := bell(turned/turnSpread) * math.Sqrt(other.weight)
 			if near < 0.05 {
 				continue
 			}
@@ -68,7 +68,6 @@ func (c *constellation) surround(i int) surround {
 		}
 		s.set[layer] &= s.seen
 	}
-	s.enough = bits.OnesCount64(s.seen) >= 20
 	return s
 }
 
@@ -95,7 +94,7 @@ func bell(v float64) float64 { return math.Exp(-v * v / 2) }
 // alike compares surroundings where both were seen, 0 to 1.
 func (s *surround) alike(other *surround) float64 {
 	seen := s.seen & other.seen
-	if bits.OnesCount64(seen) < 20 {
+	if bits.OnesCount64(seen) < leastSeen {
 		return 0
 	}
 	var mine, theirs, differ int

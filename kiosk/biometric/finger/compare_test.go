@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"loket/firmware-sim/synth"
 )
 
 func compared(t testing.TB, a, b Template) float64 {
@@ -17,39 +15,6 @@ func compared(t testing.TB, a, b Template) float64 {
 		t.Fatal(err)
 	}
 	return score
-}
-
-// masters keeps what fingers grew; it can be deleted at any time.
-func masters() *synth.Library { return &synth.Library{Dir: "../../../build/fingers"} }
-
-// pressed presses fingers of people from first on, a number of times each.
-func pressed(t testing.TB, first synth.Person, fingers, times int) [][]Template {
-	t.Helper()
-	library := masters()
-	all := make([][]Template, fingers)
-	for i := range all {
-		who := first + synth.Person(i)
-		m, err := library.Master(who.Finger(synth.Position(1 + i%10)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for k := range times {
-			seed := uint64(who)*10 + uint64(k)
-			all[i] = append(all[i], extracted(t, m.Impress(synth.Usual(seed), seed), synth.PPI))
-		}
-	}
-	return all
-}
-
-func TestAFingerIsItselfAndNoOther(t *testing.T) {
-	all := pressed(t, 400, 6, 2)
-	for i := range all {
-		for j := range i + 1 {
-			if score := compared(t, all[i][0], all[j][1]); Same(score) != (i == j) {
-				t.Errorf("fingers %d and %d score %.1f", i, j, score)
-			}
-		}
-	}
 }
 
 func TestFingersOfAnotherMakerAreToldApart(t *testing.T) {
@@ -76,7 +41,7 @@ func TestFingersOfAnotherMakerAreToldApart(t *testing.T) {
 			}
 		}
 	}
-	if passed*10 < genuine*7 {
+	if passed*10 < genuine*9 {
 		t.Errorf("of %d pairs of one finger %d pass", genuine, passed)
 	}
 }
@@ -88,7 +53,7 @@ func fingerOf(name string) string {
 }
 
 func TestBothWaysRoundTheScoreIsTheSame(t *testing.T) {
-	all := pressed(t, 400, 2, 2)
+	all, _ := world{}.pressed(t, 400, 2, 2)
 	for _, pair := range [][2]Template{{all[0][0], all[0][1]}, {all[0][0], all[1][0]}} {
 		if there, back := compared(t, pair[0], pair[1]), compared(t, pair[1], pair[0]); there != back {
 			t.Errorf("%v there, %v back", there, back)

@@ -27,7 +27,7 @@ type Minutia struct {
 	Angle float64
 
 	Type    MinutiaType
-	Quality int // 1 (worst) to 100: how clear the ridges around it are
+	Quality int // 1 (worst) to 100: how likely it is one, percent; 0 where its maker doesn't say
 }
 
 // Template is what a comparison needs of one finger: a sample, as the image is. Whoever holds it wipes it. It redacts itself
@@ -74,7 +74,7 @@ func Extract(img *image.Gray, ppi int) (Template, error) {
 	field := newFlow(work)
 	wave := demodulate(work, field)
 	defer wave.wipe()
-	found := keepClear(spirals(wave, field, work))
+	found := sift(spirals(wave, work), wave, field)
 	found = found[:min(len(found), MaxMinutiae)]
 	t := Template{Width: img.Rect.Dx(), Height: img.Rect.Dy(), PPI: ppi, Minutiae: make([]Minutia, len(found))}
 	for i, s := range found {

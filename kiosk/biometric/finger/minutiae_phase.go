@@ -1,6 +1,7 @@
 package finger
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -75,18 +76,19 @@ func (c carrier) along(i int, nx, ny float32) complex128 {
 
 // spiral is a point around which the phase makes a full turn: on one side of it lies one ridge more than on the other.
 type spiral struct {
-	x, y    float64 // px at workPPI
-	dx, dy  float64 // unit vector, y downwards: to the side with the additional line
-	period  float64
-	kind    MinutiaType
-	quality int
+	x, y     float64 // px at workPPI
+	dx, dy   float64 // unit vector, y downwards: to the side with the additional line
+	period   float64
+	kind     MinutiaType
+	strength float64 // of the wave around it
+	quality  int     // 1 to 100
 }
 
 // borderMargin is how far inside the finger a minutia must lie, in periods: nearer to the border every ridge ends.
 const borderMargin = 1.4
 
 // spirals finds every point around which the phase turns.
-func spirals(c carrier, f flow, p prepared) []spiral {
+func spirals(c carrier, p prepared) []spiral {
 	var all []spiral
 	for y := range c.h - 1 {
 		for x := range c.w - 1 {
@@ -95,7 +97,7 @@ func spirals(c carrier, f flow, p prepared) []spiral {
 				continue
 			}
 			if turns := c.winding(i); turns != 0 {
-				all = append(all, c.spiral(i, turns, f))
+				all = append(all, c.spiral(i, turns))
 			}
 		}
 	}
@@ -124,7 +126,7 @@ func (c carrier) winding(i int) int {
 }
 
 // spiral describes the turn around the square of pixels at i.
-func (c carrier) spiral(i, turns int, f flow) spiral {
+func (c carrier) spiral(i, turns int) spiral {
 	nx, ny := float64(c.nx[i]), float64(c.ny[i])
 	s := spiral{period: float64(c.period[i]), dx: float64(turns) * ny, dy: -float64(turns) * nx}
 	s.x, s.y = c.hollow(i)
@@ -133,7 +135,7 @@ func (c carrier) spiral(i, turns int, f flow) spiral {
 	if c.re[side] < 0 {
 		s.kind = Bifurcation
 	}
-	s.quality = c.clarity(s, f)
+	s.strength, _ = c.ring(s, 1)
 	return s
 }
 
@@ -155,64 +157,54 @@ func (c carrier) index(x, y float64) int {
 	return iy*c.w + ix
 }
 
-// clarity is how strong the wave is around s and how sure the flow, 1 to 100.
-func (c carrier) clarity(s spiral, f flow) int {
-	const around, clear = 12, 0.55 // points; strength of a clear wave
-	var strength float64
-	for k := range around {
-		sin, cos := math.Sincos(2 * math.Pi * float64(k) / around)
-		i := c.index(s.x+1.2*s.period*cos, s.y+1.2*s.period*sin)
-		strength += math.Hypot(float64(c.re[i]), float64(c.im[i])) / around
-	}
-	p := f.at(s.x, s.y)
-	sure := math.Hypot(float64(p.cos), float64(p.sin))
-	return min(max(int(100*min(strength/clear, 1)*sure), 1), 100)
-}
-
-// pairReach is how near to each other, in periods, two opposite spirals are taken for a gap or a bridge in a ridge.
-const pairReach = 1.0
-
 // mostSpirals bounds what a picture of noise costs.
 const mostSpirals = 4 * MaxMinutiae
 
-// keepClear takes out opposite spirals that are so near to each other that a speck explains both, the nearest first.
-func keepClear(all []spiral) []spiral {
-	slices.SortFunc(all, func(a, b spiral) int { return b.quality - a.quality })
+// leastQuality is what a minutia must have.
+const leastQuality = 10
+
+// sift gives spirals their quality and keeps those that may be minutiae, the best first. The quality is how many of a hundred
+// such spirals are minutiae: a logistic regression on generated fingers, of which it is known where ridges end.
+func sift(all []spiral, c carrier, f flow) []spiral {
+	slices.SortFunc(all, func(a, b spiral) int { return cmp.Compare(b.strength, a.strength) })
+	clear(all[min(len(all), mostSpirals):])
 	all = all[:min(len(all), mostSpirals)]
-	type pair struct {
-		a, b int
-		d    float64
-	}
-	var pairs []pair
-	for a := range all {
-		for b := a + 1; b < len(all); b++ {
-			d := math.Hypot(all[a].x-all[b].x, all[a].y-all[b].y)
-			if d < pairReach*all[a].period && all[a].dx*all[b].dx+all[a].dy*all[b].dy < -0.5 {
-				pairs = append(pairs, pair{a, b, d})
-			}
-		}
-	}
-	slices.SortFunc(pairs, func(p, q pair) int {
-		switch {
-		case p.d < q.d:
-			return -1
-		case p.d > q.d:
-			return 1
-		}
-		return 0
-	})
-	gone := make([]bool, len(all))
-	for _, p := range pairs {
-		if !gone[p.a] && !gone[p.b] {
-			gone[p.a], gone[p.b] = true, true
-		}
-	}
-	var kept []spiral
 	for i, s := range all {
-		if !gone[i] {
-			kept = append(kept, s)
+		p := f.at(s.x, s.y)
+		near, _ := c.ring(s, 0.6)
+		mean, least := c.ring(s, 1)
+		sure := math.Hypot(float64(p.cos), float64(p.sin))
+		z := 3.1*near + 10*mean + 5.5*least + 1.4*sure + 0.7*alone(all, i) - 5.5
+		all[i].quality = min(max(int(math.Round(100/(1+math.Exp(-z)))), 1), 100)
+	}
+	all = slices.DeleteFunc(all, func(s spiral) bool { return s.quality < leastQuality })
+	slices.SortFunc(all, func(a, b spiral) int { return cmp.Compare(b.quality, a.quality) })
+	return all
+}
+
+// ring is how strong the wave is around s, so many periods away: in the mean, and where it is weakest.
+func (c carrier) ring(s spiral, periods float64) (mean, least float64) {
+	const points = 16
+	least = math.Inf(1)
+	for k := range points {
+		sin, cos := math.Sincos(2 * math.Pi * float64(k) / points)
+		i := c.index(s.x+periods*s.period*cos, s.y+periods*s.period*sin)
+		strength := math.Hypot(float64(c.re[i]), float64(c.im[i]))
+		mean += strength / points
+		least = min(least, strength)
+	}
+	return mean, least
+}
+
+// alone is how far away, in periods, the next spiral is that turns against spiral i, at most 3. Two that are near are the work
+// of a gap or a bridge in a ridge, more often than not.
+func alone(all []spiral, i int) float64 {
+	s := all[i]
+	nearest := 3.0
+	for _, o := range all {
+		if o.dx*s.dx+o.dy*s.dy < -0.3 {
+			nearest = min(nearest, math.Hypot(o.x-s.x, o.y-s.y)/s.period)
 		}
 	}
-	clear(all)
-	return kept
+	return nearest
 }
