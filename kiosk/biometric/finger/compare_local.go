@@ -20,7 +20,10 @@ const (
 	hullMargin    = 1.5  // mm around the outermost minutiae that still count as seen
 )
 
-const surroundWords = cellsAcross * cellsAcross * cellLayers / 64
+const (
+	surroundCell  = 2 * surroundReach / cellsAcross // mm
+	surroundWords = cellsAcross * cellsAcross * cellLayers / 64
+)
 
 // surround holds one word a layer of directions: a bit a cell.
 type surround struct {
@@ -30,36 +33,34 @@ type surround struct {
 
 // surround describes what is around minutia i.
 func (c *constellation) surround(i int) surround {
-	const cell = 2 * surroundReach / cellsAcross
+	const reach = surroundReach + 2*placeSpread
 	me := c.stars[i]
 	var value [cellLayers][cellsAcross * cellsAcross]float64
 	for j, other := range c.stars {
 		dx, dy := other.x-me.x, other.y-me.y
-		if j == i || dx*dx+dy*dy > (surroundReach+2*placeSpread)*(surroundReach+2*placeSpread) {
+		if j == i || dx*dx+dy*dy > reach*reach {
 			continue
 		}
-		u, v := (dx*me.cos+dy*me.sin)/cell, (dy*me.cos-dx*me.sin)/cell
-		var across, up [cellsAcross]float64
-		for k := range cellsAcross {
-			at := float64(k) - (cellsAcross-1)/2.0
-			across[k] = bell((u - at) * cell / placeSpread)
-			up[k] = bell((v - at) * cell / placeSpread)
-		}
+		u, v := dx*me.cos+dy*me.sin, dy*me.cos-dx*me.sin
+		across, firstX := near(u/surroundCell+cellsAcross/2.0-0.5, placeSpread/surroundCell, cellsAcross)
+		up, firstY := near(v/surroundCell+cellsAcross/2.0-0.5, placeSpread/surroundCell, cellsAcross)
+		strength := math.Sqrt(other.weight)
 		for layer := range cellLayers {
 			turned := math.Remainder(other.angle-me.angle-2*math.Pi*float64(layer)/cellLayers, 2*math.Pi)
-			near := bell(turned/turnSpread) * math.Sqrt(other.weight)
-			if near < 0.05 {
+			if math.Abs(turned) > 2.5*turnSpread {
 				continue
 			}
-			for y := range cellsAcross {
-				for x := range cellsAcross {
-					value[layer][y*cellsAcross+x] += near * up[y] * across[x]
+			share := bell(turned/turnSpread) * strength
+			for y, b := range up {
+				for x, a := range across {
+					if a > 0 && b > 0 {
+						value[layer][(firstY+y)*cellsAcross+firstX+x] += share * a * b
+					}
 				}
 			}
 		}
 	}
-	var s surround
-	s.seen = c.seen(me)
+	s := surround{seen: c.seen(me)}
 	for layer := range cellLayers {
 		for k, v := range value[layer] {
 			if v >= cellFull {
@@ -71,13 +72,24 @@ func (c *constellation) surround(i int) surround {
 	return s
 }
 
+// near says how near the cells around place at, counted in cells, are to it, and which of n the first of them is. Beyond three
+// spreads a cell is 0.
+func near(at, spread float64, n int) (shares [4]float64, first int) {
+	first = min(max(int(math.Floor(at))-1, 0), n-len(shares))
+	for k := range shares {
+		if d := (float64(first+k) - at) / spread; math.Abs(d) < 3 {
+			shares[k] = bell(d)
+		}
+	}
+	return shares, first
+}
+
 // seen says which cells around a minutia lie on the part of the finger that was seen.
 func (c *constellation) seen(me star) uint64 {
-	const cell = 2 * surroundReach / cellsAcross
 	var cells uint64
 	for k := range cellsAcross * cellsAcross {
-		u := (float64(k%cellsAcross) - (cellsAcross-1)/2.0) * cell
-		v := (float64(k/cellsAcross) - (cellsAcross-1)/2.0) * cell
+		u := (float64(k%cellsAcross) - (cellsAcross-1)/2.0) * surroundCell
+		v := (float64(k/cellsAcross) - (cellsAcross-1)/2.0) * surroundCell
 		if u*u+v*v > surroundReach*surroundReach {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"testing"
@@ -23,7 +24,8 @@ type world struct {
 // masters keeps the ridges that fingers grew; it can be deleted at any time.
 func masters() *synth.Library { return &synth.Library{Dir: "../../../build/fingers"} }
 
-// pressed presses the fingers of people from first on, a number of times each. took is the mean time of an extraction.
+// pressed presses the fingers of people from first on, a number of times each. took is what an extraction takes
+// of this thread, in the mean.
 func (w world) pressed(t testing.TB, first synth.Person, fingers, times int) (all [][]Template, took time.Duration) {
 	t.Helper()
 	library := masters()
@@ -36,9 +38,9 @@ func (w world) pressed(t testing.TB, first synth.Person, fingers, times int) (al
 		}
 		for k := range times {
 			img := w.impression(m, uint64(who)*100+uint64(k))
-			start := time.Now()
+			before := threadTime(t)
 			all[i] = append(all[i], extracted(t, img, synth.PPI))
-			took += time.Since(start) / time.Duration(fingers*times)
+			took += (threadTime(t) - before) / time.Duration(fingers*times)
 		}
 	}
 	return all, took
@@ -130,10 +132,10 @@ func soil(img *image.Gray, level float64, r *rand.Rand) {
 type rates struct{ genuine, impostor []float64 } // ascending
 
 // scored compares all impressions of each finger with each other, and one of each finger with one of every other. took is
-// the mean time of a comparison.
+// what a comparison takes of this thread, in the mean.
 func scored(t testing.TB, all [][]Template) (r rates, took time.Duration) {
 	t.Helper()
-	start := time.Now()
+	before := threadTime(t)
 	for i := range all {
 		for k := range all[i] {
 			for l := range k {
@@ -144,7 +146,7 @@ func scored(t testing.TB, all [][]Template) (r rates, took time.Duration) {
 			r.impostor = append(r.impostor, compared(t, all[i][i%len(all[i])], all[j][j%len(all[j])]))
 		}
 	}
-	took = time.Since(start) / time.Duration(len(r.genuine)+len(r.impostor))
+	took = (threadTime(t) - before) / time.Duration(len(r.genuine)+len(r.impostor))
 	slices.Sort(r.genuine)
 	slices.Sort(r.impostor)
 	return r, took
@@ -211,6 +213,8 @@ func BenchmarkFingers(b *testing.B) {
 }
 
 func (w world) measure(b *testing.B, fingers int) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	all, extraction := w.pressed(b, testPeople, fingers, 3)
 	r, comparison := scored(b, all)
 	b.ReportMetric(100*r.equal(), "%EER")
