@@ -9,6 +9,7 @@ import (
 
 	"loket/drivers"
 	"loket/kiosk/api"
+	"loket/kiosk/biometric/face"
 )
 
 // selfTestLimit bounds a self-test with everything before it.
@@ -89,12 +90,55 @@ func (d *Daemon) testDevice(ctx context.Context, s drivers.Status) ([]drivers.Te
 	lease.Hold(ctx)
 	info := lease.Device.Info()
 	checks := []drivers.Test{{Name: "opens", Passed: true, Detail: fmt.Sprintf("%s, firmware %s", info.Model, info.Firmware)}}
-	tester, ok := lease.Device.(drivers.SelfTester)
-	if !ok {
-		lease.Release(nil)
-		return append(checks, drivers.Test{Name: "own test", Passed: true, Detail: "the device has none"}), nil
+	var tested drivers.SelfTest
+	if tester, ok := lease.Device.(drivers.SelfTester); ok {
+		tested, err = tester.SelfTest(ctx)
+	} else {
+		tested.Checks = []drivers.Test{{Name: "own test", Passed: true, Detail: "the device has none"}}
 	}
-	tested, err := tester.SelfTest(ctx)
+	if camera, ok := lease.Device.(drivers.Camera); ok && err == nil {
+		var light []drivers.Test
+		light, err = d.testLight(ctx, camera)
+		tested.Checks = append(tested.Checks, light...)
+	}
 	lease.Release(err)
 	return append(checks, tested.Checks...), err
+}
+
+// lightSettles is how many frames a camera may take to set its exposure.
+const lightSettles = 5
+
+// testLight judges light and background in the live view. While somebody stands there it can't.
+func (d *Daemon) testLight(ctx context.Context, camera drivers.Camera) (checks []drivers.Test, err error) {
+	enough := errors.New("enough frames")
+	var judged error
+	frames := 0
+	err = camera.Frames(ctx, func(f drivers.Frame) error {
+		if frames++; frames < lightSettles {
+			return nil
+		}
+		checks, judged = d.judgeLight(f.JPEG)
+		return enough
+	})
+	switch {
+	case errors.Is(err, enough):
+		return checks, judged
+	case errors.Is(err, errors.ErrUnsupported):
+		return []drivers.Test{{Name: "light", Passed: true, Detail: "not available: the camera has no live view"}}, nil
+	}
+	return nil, err
+}
+
+func (d *Daemon) judgeLight(jpeg []byte) ([]drivers.Test, error) {
+	if d.acquirer != nil && d.acquirer.Face != nil {
+		if report, err := d.acquirer.Face.Analyse(jpeg, face.Want{}); err == nil && len(report.Faces) > 0 {
+			return []drivers.Test{{Name: "light", Passed: true, Detail: "not available: somebody stands before the camera"}}, nil
+		}
+	}
+	booth, err := face.Booth(jpeg)
+	var checks []drivers.Test
+	for _, c := range booth {
+		checks = append(checks, drivers.Test{Name: c.Name, Passed: c.Passed, Detail: c.Detail})
+	}
+	return checks, err
 }

@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/jpeg"
 	"math"
+	"slices"
 
 	"loket/kiosk/biometric"
 )
@@ -35,13 +36,11 @@ func eyeHeights() []float64 { return []float64{0.42, 0.39, 0.45, 0.36, 0.33, 0.4
 // lay places a portrait about a face: derotated, the eyes in its middle, as large as may be and never larger than the picture gives.
 func (g Geometry) lay(size image.Point, f Face) (frame, error) {
 	h := headOf([2]point{{f.Eyes[0].X, f.Eyes[0].Y}, {f.Eyes[1].X, f.Eyes[1].Y}})
-	small := false
 	for _, tight := range tightness() {
 		across := headWidths * h.unit / tight
 		width := min(g.MaxWidth, int(across))
 		height := width * g.MaxHeight / max(g.MaxWidth, 1)
 		if width < g.MinWidth || height < g.MinHeight || width < 1 || height < 1 {
-			small = true
 			continue
 		}
 		v := frame{angle: h.angle, step: across / float64(width), width: width, height: height}
@@ -52,7 +51,7 @@ func (g Geometry) lay(size image.Point, f Face) (frame, error) {
 			}
 		}
 	}
-	return frame{}, &RoomError{Hint: h.room(size, small)}
+	return frame{}, &RoomError{Hint: h.room(size, g)}
 }
 
 // inside reports whether all of a frame lies within a picture.
@@ -66,12 +65,12 @@ func (f frame) inside(size image.Point) bool {
 }
 
 // room is what a person can do who stands so that no portrait fits.
-func (h head) room(size image.Point, small bool) biometric.Hint {
-	tightest := tightness()[len(tightness())-1]
+func (h head) room(size image.Point, g Geometry) biometric.Hint {
+	loosest, tightest := slices.Min(tightness()), slices.Max(tightness())
 	switch {
 	case headHeights*h.unit > 0.9*float64(size.Y) || headWidths*h.unit/tightest > float64(size.X):
 		return biometric.HintStepBack
-	case small:
+	case headWidths*h.unit/loosest < float64(g.MinWidth):
 		return biometric.HintComeCloser
 	}
 	return biometric.HintMiddle
