@@ -48,8 +48,9 @@ type watcher struct {
 	changed chan struct{} // a frame is there
 
 	mu     sync.Mutex
-	newest []byte // nil: none since the last
-	spare  []byte // the other buffer
+	newest []byte    // nil: none since the last
+	at     time.Time // when it came
+	spare  []byte    // the other buffer
 	hint   biometric.Hint
 	steady bool
 
@@ -65,7 +66,7 @@ func (w *watcher) offer(jpeg []byte) (hint biometric.Hint, steady bool) {
 		w.newest, w.spare = w.spare, nil
 	}
 	clear(w.newest)
-	w.newest = append(w.newest[:0], jpeg...)
+	w.newest, w.at = append(w.newest[:0], jpeg...), w.capture.now()
 	select {
 	case w.changed <- struct{}{}:
 	default:
@@ -82,12 +83,12 @@ func (w *watcher) run(ctx context.Context) {
 		case <-w.changed:
 		}
 		w.mu.Lock()
-		frame := w.newest
+		frame, at := w.newest, w.at
 		w.newest = nil
 		w.mu.Unlock()
 		good, hint := w.judge(frame)
 		w.mu.Lock()
-		w.hint, w.steady = hint, w.lasting(good)
+		w.hint, w.steady = hint, w.lasting(good, at)
 		clear(frame)
 		w.spare = frame[:0]
 		w.mu.Unlock()
@@ -107,17 +108,16 @@ func (w *watcher) judge(frame []byte) (good bool, hint biometric.Hint) {
 	return report.Meets && report.Quality.Score >= w.capture.step.Threshold, report.Hint
 }
 
-// lasting reports whether frames have been good for long enough.
-func (w *watcher) lasting(good bool) bool {
-	now := w.capture.now()
+// lasting reports whether all frames have been good for long enough, up to one that came at a time.
+func (w *watcher) lasting(good bool, at time.Time) bool {
 	switch {
 	case !good:
 		w.since = time.Time{}
 		return false
 	case w.since.IsZero():
-		w.since = now
+		w.since = at
 	}
-	return now.Sub(w.since) >= w.capture.steady
+	return at.Sub(w.since) >= w.capture.steady
 }
 
 func (w *watcher) wipe() {
