@@ -46,6 +46,9 @@ func otherSystemsReadIt(t *testing.T, r *record.Record) {
 	}
 	for _, x := range f.Records {
 		position, _ := x.Int(13)
+		if _, known := x.Field(904); x.Type >= 10 && !known {
+			t.Errorf("a Type-%d record of record.an2 names no device", x.Type)
+		}
 		switch {
 		case x.Type == 2:
 			if reference, _ := x.Field(3); string(reference.Value) != r.Manifest.Subject.Reference {

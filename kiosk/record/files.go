@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/draw"
 	"image/png"
 	"slices"
 	"strings"
@@ -77,7 +78,7 @@ func Files(m Manifest, samples []biometric.Sample, want []string) (parts []Part,
 	return parts, nil
 }
 
-// greyOf decodes a sample that is WSQ or an 8 bit grey PNG. The caller wipes it.
+// greyOf decodes a sample that is WSQ or PNG into grey pixels. The caller wipes them.
 func greyOf(s biometric.Sample) (*image.Gray, error) {
 	if s.MediaType == wsq.MediaType {
 		m, err := wsq.Decode(s.Data)
@@ -87,10 +88,12 @@ func greyOf(s biometric.Sample) (*image.Gray, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading a %s: %w", s.Modality, err)
 	}
-	grey, ok := m.(*image.Gray)
-	if !ok {
-		return nil, fmt.Errorf("reading a %s: it is not 8 bit grey", s.Modality)
+	if grey, ok := m.(*image.Gray); ok {
+		return grey, nil
 	}
+	grey := image.NewGray(m.Bounds()) // on white, where the image lets it through
+	draw.Draw(grey, grey.Rect, image.White, image.Point{}, draw.Src)
+	draw.Draw(grey, grey.Rect, m, m.Bounds().Min, draw.Over)
 	return grey, nil
 }
 
@@ -153,9 +156,10 @@ func (b builder) attempt(s biometric.Sample) biometric.Attempt {
 	return biometric.Attempt{Ended: b.m.Created}
 }
 
-func (b builder) device(identity string) ansinist.Device {
+// device finds what an attempt names: an identity, with or without the driver before it.
+func (b builder) device(named string) ansinist.Device {
 	for _, d := range b.m.Devices {
-		if d.Identity == identity {
+		if named == d.Identity || named == d.Driver+" "+d.Identity {
 			return ansinist.Device{Make: d.Vendor, Model: d.Model, Serial: d.Serial}
 		}
 	}
@@ -200,6 +204,9 @@ func (b builder) ansiNIST() ([]byte, error) {
 		}
 	}
 	for _, s := range b.of(biometric.Signature) {
+		if s.MediaType != "image/png" { // strokes have no place there
+			continue
+		}
 		signature, err := bits(s)
 		if err != nil {
 			return nil, err

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"image"
-	"image/jpeg"
+	"image/color"
 	"image/png"
 	"math"
 	"os"
@@ -59,10 +59,6 @@ func black(_, _ int) byte { return 0 }
 
 func intake(t *testing.T) (record.Manifest, []biometric.Sample) {
 	t.Helper()
-	var face bytes.Buffer
-	if err := jpeg.Encode(&face, image.NewRGBA(image.Rect(0, 0, 48, 64)), nil); err != nil {
-		t.Fatal(err)
-	}
 	m := recordtest.Manifest(1)
 	q := biometric.Quality{Score: 61, Algorithm: "loket-basic", Version: "1"}
 	for _, e := range []biometric.Entry{
@@ -74,7 +70,7 @@ func intake(t *testing.T) (record.Manifest, []biometric.Sample) {
 	}
 	return m, []biometric.Sample{
 		{Modality: biometric.Finger, Position: 7, MediaType: wsq.MediaType, Data: encodeWSQ(t, grey(120, 160, ridges)), PPI: 500, Quality: biometric.Quality{Score: 44, Algorithm: "site model", Version: "2"}},
-		{Modality: biometric.Face, MediaType: "image/jpeg", Data: face.Bytes(), Quality: q},
+		{Modality: biometric.Face, MediaType: "image/jpeg", Data: recordtest.JPEG(t, 48, 64), Quality: q},
 		{Modality: biometric.Finger, Position: 2, MediaType: wsq.MediaType, Data: encodeWSQ(t, grey(140, 150, ridges)), PPI: 500, Quality: q},
 		{Modality: biometric.Signature, MediaType: "image/png", Data: encodePNG(t, grey(12, 2, black))},
 	}
@@ -209,6 +205,39 @@ func TestTheISOFilesHoldTheSamples(t *testing.T) {
 	if err != nil || len(prints.Fingers) != 2 || !bytes.Equal(prints.Fingers[0].Image, fingers.Views[0].Image) || prints.Fingers[0].PPI != 500 || !prints.Fingers[0].Lossy ||
 		!prints.Fingers[0].Captured.Equal(m.Created.Add(-50*time.Second)) {
 		t.Errorf("39794-4: %v", err)
+	}
+}
+
+func TestADeviceIsFoundWithTheDriverBeforeItsIdentity(t *testing.T) {
+	m, samples := intake(t)
+	for named, want := range map[string]bool{"0001:0002:A1": true, "ptp 0001:0002:A1": true, "slap60 0001:0002:A1": false, "": false} {
+		m.Attempts[0].Device = named
+		f, err := ansinist.Parse(files(t, m, samples)["record.an2"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x, ok := f.Records[3].Field(904); ok != want || ok && string(x.Value) != "Maker\x1fModel\x1fA1" {
+			t.Errorf("%q: %t", named, ok)
+		}
+	}
+}
+
+func TestASignatureMayBeDrawnInColourOnNothing(t *testing.T) {
+	m, samples := intake(t)
+	drawn := image.NewNRGBA(image.Rect(0, 0, 12, 2))
+	drawn.Set(3, 1, color.NRGBA{B: 200, A: 255})
+	var b bytes.Buffer
+	if err := png.Encode(&b, drawn); err != nil {
+		t.Fatal(err)
+	}
+	samples[3].Data = b.Bytes()
+	strokes := biometric.Sample{Modality: biometric.Signature, MediaType: "application/inkml+xml", Data: []byte("<ink/>")}
+	f, err := ansinist.Parse(files(t, m, append(samples, strokes))["record.an2"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := f.Records[len(f.Records)-1].Image; !bytes.Equal(last, []byte{0, 0, 0x10, 0}) {
+		t.Errorf("the signature is % x", last)
 	}
 }
 

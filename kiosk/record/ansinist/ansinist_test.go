@@ -4,10 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"image"
-	"image/color"
-	"image/jpeg"
-	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +11,7 @@ import (
 	"time"
 
 	"loket/kiosk/record/ansinist"
+	"loket/kiosk/record/recordtest"
 )
 
 // fixture reads a file of another maker.
@@ -29,36 +26,18 @@ func fixture(t *testing.T, name string) []byte {
 	return data
 }
 
-func grey(w, h int) []byte {
-	m := image.NewGray(image.Rect(0, 0, w, h))
-	for i := range m.Pix {
-		m.Pix[i] = byte(i * 7)
-	}
-	var b bytes.Buffer
-	_ = png.Encode(&b, m) // a buffer takes everything
-	return b.Bytes()
-}
-
-func portrait(w, h int) []byte {
-	m := image.NewRGBA(image.Rect(0, 0, w, h))
-	m.Set(1, 1, color.White)
-	var b bytes.Buffer
-	_ = jpeg.Encode(&b, m, nil) // a buffer takes everything
-	return b.Bytes()
-}
-
 // transaction is one of nobody that uses every field the writer has.
-func transaction() ansinist.Transaction {
+func transaction(t testing.TB) ansinist.Transaction {
 	day := time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)
 	ours := ansinist.Score{Value: 61, Vendor: "0000", Product: 1}
 	device := ansinist.Device{Make: "Maker", Model: "Model", Serial: "A1"}
 	return ansinist.Transaction{
 		Type: "ENROL", Time: day, Destination: "CENTRAL", Originator: "KIOSK-01", Control: "se_1-1", Domain: [2]string{"LOKET", "1"},
 		Texts: []ansinist.Field{ansinist.Text(3, "V0000000001"), ansinist.Text(4, "Žofie")},
-		Face:  &ansinist.Face{Source: "KIOSK-01", Captured: day, Image: portrait(48, 64), Scores: []ansinist.Score{ours}, Comment: "quality: loket-basic 1", Device: device},
+		Face:  &ansinist.Face{Source: "KIOSK-01", Captured: day, Image: recordtest.JPEG(t, 48, 64), Scores: []ansinist.Score{ours}, Comment: "quality: loket-basic 1", Device: device},
 		Fingers: []ansinist.Finger{
-			{Position: 2, Source: "KIOSK-01", Captured: day, Image: grey(24, 32), PPI: 500, Scores: []ansinist.FingerScore{{2, ours}}, Comment: "x", Device: device},
-			{Position: 13, Source: "KIOSK-01", Captured: day, Image: grey(96, 32), PPI: 500,
+			{Position: 2, Source: "KIOSK-01", Captured: day, Image: recordtest.PNG(t, 24, 32), PPI: 500, Scores: []ansinist.FingerScore{{2, ours}}, Comment: "x", Device: device},
+			{Position: 13, Source: "KIOSK-01", Captured: day, Image: recordtest.PNG(t, 96, 32), PPI: 500,
 				Missing:  []ansinist.Missing{{Position: 5, Amputated: true}},
 				Segments: []ansinist.Segment{{2, 0, 24, 0, 30}, {3, 24, 48, 0, 30}, {4, 48, 96, 2, 32}},
 				NFIQ:     []ansinist.FingerScore{{2, ansinist.Score{Value: 1}}, {3, ansinist.Score{Value: 254}}},
@@ -71,7 +50,7 @@ func transaction() ansinist.Transaction {
 
 func encoded(t testing.TB) []byte {
 	t.Helper()
-	data, err := transaction().Encode()
+	data, err := transaction(t).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,7 +395,7 @@ func TestNothingIsWrittenThatTheReaderRefuses(t *testing.T) {
 	for name, change := range map[string]func(*ansinist.Transaction){
 		"no originator":          func(x *ansinist.Transaction) { x.Originator = "" },
 		"separators in a number": func(x *ansinist.Transaction) { x.Control = "a\x1cb" },
-		"a print in colour":      func(x *ansinist.Transaction) { x.Fingers[0].Image = portrait(24, 32) },
+		"a print in colour":      func(x *ansinist.Transaction) { x.Fingers[0].Image = recordtest.JPEG(t, 24, 32) },
 		"no image":               func(x *ansinist.Transaction) { x.Face.Image = []byte("none") },
 		"a finger of nobody":     func(x *ansinist.Transaction) { x.Fingers[0].Position = 77 },
 		"a text twice":           func(x *ansinist.Transaction) { x.Texts = append(x.Texts, x.Texts[0]) },
@@ -424,7 +403,7 @@ func TestNothingIsWrittenThatTheReaderRefuses(t *testing.T) {
 		"a short signature":      func(x *ansinist.Transaction) { x.Signature.Bits = x.Signature.Bits[:7] },
 		"a hundred records":      func(x *ansinist.Transaction) { x.Fingers = make([]ansinist.Finger, 100) },
 	} {
-		x := transaction()
+		x := transaction(t)
 		change(&x)
 		if data, err := x.Encode(); err == nil || data != nil {
 			t.Errorf("%s: written, %d bytes", name, len(data))

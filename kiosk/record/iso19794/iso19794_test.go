@@ -3,10 +3,6 @@ package iso19794_test
 import (
 	"bytes"
 	"fmt"
-	"image"
-	"image/color"
-	"image/jpeg"
-	"image/png"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -15,58 +11,45 @@ import (
 
 	"loket/kiosk/record/iso19794"
 	"loket/kiosk/record/picture"
+	"loket/kiosk/record/recordtest"
 )
 
-func portrait(w, h int) []byte {
-	m := image.NewRGBA(image.Rect(0, 0, w, h))
-	m.Set(1, 1, color.White)
-	var b bytes.Buffer
-	_ = jpeg.Encode(&b, m, nil) // a buffer takes everything
-	return b.Bytes()
-}
-
-func grey(w, h int) []byte {
-	var b bytes.Buffer
-	_ = png.Encode(&b, image.NewGray(image.Rect(0, 0, w, h))) // a buffer takes everything
-	return b.Bytes()
-}
-
-func faces() []iso19794.Face {
+func faces(t testing.TB) []iso19794.Face {
 	return []iso19794.Face{{Gender: 2, Eyes: 3, Hair: 255, Properties: 0x11, Expression: 1, Pose: [3]byte{1, 2, 181}, Uncertainty: [3]byte{0, 1, 2},
-		Points: []iso19794.Point{{1, 0xc1, 10, 20}, {1, 0xc2, 30, 20}}, Kind: 1, Width: 48, Height: 64, ColourSpace: 1, Source: 2, Device: 7, Image: portrait(48, 64)},
-		{Width: 8, Height: 8, Image: portrait(8, 8)}}
+		Points: []iso19794.Point{{1, 0xc1, 10, 20}, {1, 0xc2, 30, 20}}, Kind: 1, Width: 48, Height: 64, ColourSpace: 1, Source: 2, Device: 7, Image: recordtest.JPEG(t, 48, 64)},
+		{Width: 8, Height: 8, Image: recordtest.JPEG(t, 8, 8)}}
 }
 
-func fingers() iso19794.Fingers {
+func fingers(t testing.TB) iso19794.Fingers {
 	return iso19794.Fingers{Level: 30, Unit: 1, ScanX: 500, ScanY: 500, ImageX: 500, ImageY: 500, Depth: 8, Compression: iso19794.PNG,
-		Views: []iso19794.View{{Position: 2, Count: 2, Number: 1, Quality: iso19794.NoQuality, Width: 24, Height: 32, Image: grey(24, 32)},
-			{Position: 2, Count: 2, Number: 2, Quality: iso19794.NoQuality, Width: 20, Height: 30, Image: grey(20, 30)},
-			{Position: 7, Count: 1, Number: 1, Quality: iso19794.NoQuality, Impression: 1, Width: 20, Height: 30, Image: grey(20, 30)}}}
+		Views: []iso19794.View{{Position: 2, Count: 2, Number: 1, Quality: iso19794.NoQuality, Width: 24, Height: 32, Image: recordtest.PNG(t, 24, 32)},
+			{Position: 2, Count: 2, Number: 2, Quality: iso19794.NoQuality, Width: 20, Height: 30, Image: recordtest.PNG(t, 20, 30)},
+			{Position: 7, Count: 1, Number: 1, Quality: iso19794.NoQuality, Impression: 1, Width: 20, Height: 30, Image: recordtest.PNG(t, 20, 30)}}}
 }
 
 func TestFacesComeBackAsTheyWere(t *testing.T) {
-	data, err := iso19794.EncodeFaces(faces())
+	data, err := iso19794.EncodeFaces(faces(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := iso19794.ParseFaces(data); err != nil || !reflect.DeepEqual(got, faces()) {
+	if got, err := iso19794.ParseFaces(data); err != nil || !reflect.DeepEqual(got, faces(t)) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
 
 func TestFingersComeBackAsTheyWere(t *testing.T) {
-	data, err := fingers().Encode()
+	data, err := fingers(t).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := iso19794.ParseFingers(data); err != nil || !reflect.DeepEqual(got, fingers()) {
+	if got, err := iso19794.ParseFingers(data); err != nil || !reflect.DeepEqual(got, fingers(t)) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
 
 func TestFingersWithoutCompressionComeBackToo(t *testing.T) {
 	for _, c := range []iso19794.Compression{iso19794.Raw, iso19794.Packed} {
-		r := fingers()
+		r := fingers(t)
 		r.Compression, r.Views = c, []iso19794.View{{Position: 6, Count: 1, Number: 1, Quality: iso19794.NoQuality, Width: 5, Height: 4, Image: make([]byte, 20)}}
 		data, err := r.Encode()
 		if err != nil {
@@ -109,7 +92,7 @@ func at(data []byte, offset int, b ...byte) []byte {
 }
 
 func TestABrokenFaceRecordIsNamedWithItsClause(t *testing.T) {
-	good, err := iso19794.EncodeFaces(faces()[:1])
+	good, err := iso19794.EncodeFaces(faces(t)[:1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +132,7 @@ func TestABrokenFaceRecordIsNamedWithItsClause(t *testing.T) {
 }
 
 func TestABrokenFingerRecordIsNamedWithItsClause(t *testing.T) {
-	good, err := fingers().Encode()
+	good, err := fingers(t).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,15 +172,15 @@ func TestABrokenFingerRecordIsNamedWithItsClause(t *testing.T) {
 }
 
 func TestNothingIsWrittenThatTheReaderRefuses(t *testing.T) {
-	bad := faces()
-	bad[1].Image = grey(8, 8)
+	bad := faces(t)
+	bad[1].Image = recordtest.PNG(t, 8, 8)
 	if data, err := iso19794.EncodeFaces(bad); err == nil || data != nil {
 		t.Error("a PNG is written as a face")
 	}
 	if _, err := iso19794.EncodeFaces(nil); err == nil {
 		t.Error("a record without a face is written")
 	}
-	r := fingers()
+	r := fingers(t)
 	r.Views[0].Width = 25
 	if data, err := r.Encode(); err == nil || data != nil {
 		t.Error("a wrong width is written")
@@ -205,7 +188,7 @@ func TestNothingIsWrittenThatTheReaderRefuses(t *testing.T) {
 }
 
 func TestImagesKeepThemselvesOutOfOutput(t *testing.T) {
-	for _, v := range []any{faces()[0], fingers().Views[0]} {
+	for _, v := range []any{faces(t)[0], fingers(t).Views[0]} {
 		if s := fmt.Sprintf("%v %+v %#v", v, v, v); !strings.Contains(s, "redacted") || len(s) > 100 {
 			t.Error(s)
 		}
@@ -213,7 +196,7 @@ func TestImagesKeepThemselvesOutOfOutput(t *testing.T) {
 }
 
 func FuzzFaces(f *testing.F) {
-	data, err := iso19794.EncodeFaces(faces())
+	data, err := iso19794.EncodeFaces(faces(f))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -230,7 +213,7 @@ func FuzzFaces(f *testing.F) {
 }
 
 func FuzzFingers(f *testing.F) {
-	data, err := fingers().Encode()
+	data, err := fingers(f).Encode()
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -3,10 +3,6 @@ package iso39794_test
 import (
 	"bytes"
 	"fmt"
-	"image"
-	"image/color"
-	"image/jpeg"
-	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,51 +12,38 @@ import (
 	"time"
 
 	"loket/kiosk/record/iso39794"
+	"loket/kiosk/record/recordtest"
 )
 
-func portrait(w, h int) []byte {
-	m := image.NewRGBA(image.Rect(0, 0, w, h))
-	m.Set(1, 1, color.White)
-	var b bytes.Buffer
-	_ = jpeg.Encode(&b, m, nil) // a buffer takes everything
-	return b.Bytes()
-}
-
-func grey(w, h int) []byte {
-	var b bytes.Buffer
-	_ = png.Encode(&b, image.NewGray(image.Rect(0, 0, w, h))) // a buffer takes everything
-	return b.Bytes()
-}
-
-func faces() []iso39794.Face {
-	return []iso39794.Face{{ID: 1, Image: portrait(48, 64), Format: 2, Kind: iso39794.GeneralPurpose, Width: 48, Height: 64, ColourSpace: iso39794.RGB24,
+func faces(t testing.TB) []iso39794.Face {
+	return []iso39794.Face{{ID: 1, Image: recordtest.JPEG(t, 48, 64), Format: 2, Kind: iso39794.GeneralPurpose, Width: 48, Height: 64, ColourSpace: iso39794.RGB24,
 		Captured: time.Date(2026, 3, 2, 9, 30, 5, 0, time.UTC)}}
 }
 
-func fingers() []iso39794.Finger {
+func fingers(t testing.TB) []iso39794.Finger {
 	return []iso39794.Finger{
-		{Position: 2, Format: 4, Image: grey(24, 32), PPI: 500, Captured: time.Date(2026, 3, 2, 9, 30, 5, 0, time.UTC)},
-		{Position: 13, Impression: 0, Format: 4, Image: grey(96, 32), PPI: 500, Missing: []iso39794.Missing{{5, iso39794.Amputated}, {4, iso39794.Bandaged}}},
+		{Position: 2, Format: 4, Image: recordtest.PNG(t, 24, 32), PPI: 500, Captured: time.Date(2026, 3, 2, 9, 30, 5, 0, time.UTC)},
+		{Position: 13, Impression: 0, Format: 4, Image: recordtest.PNG(t, 96, 32), PPI: 500, Missing: []iso39794.Missing{{5, iso39794.Amputated}, {4, iso39794.Bandaged}}},
 	}
 }
 
 func TestFacesComeBackAsTheyWere(t *testing.T) {
-	data, err := iso39794.EncodeFaces(faces())
+	data, err := iso39794.EncodeFaces(faces(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := iso39794.Faces{Version: iso39794.Version{Generation: 3, Year: 2019}, Faces: faces()}
+	want := iso39794.Faces{Version: iso39794.Version{Generation: 3, Year: 2019}, Faces: faces(t)}
 	if got, err := iso39794.ParseFaces(data); err != nil || !reflect.DeepEqual(got, want) || data[0] != iso39794.FaceTag {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
 
 func TestFingersComeBackAsTheyWere(t *testing.T) {
-	data, err := iso39794.EncodeFingers(fingers())
+	data, err := iso39794.EncodeFingers(fingers(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := iso39794.Fingers{Version: iso39794.Version{Generation: 3, Year: 2019}, Fingers: fingers()}
+	want := iso39794.Fingers{Version: iso39794.Version{Generation: 3, Year: 2019}, Fingers: fingers(t)}
 	if got, err := iso39794.ParseFingers(data); err != nil || !reflect.DeepEqual(got, want) || data[0] != iso39794.FingerTag {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -71,11 +54,11 @@ func TestOpenSSLReadsTheStructure(t *testing.T) {
 	if err != nil {
 		t.Skip("openssl is not here: nobody else read the records (hint: apt-get install openssl)")
 	}
-	face, err := iso39794.EncodeFaces(faces())
+	face, err := iso39794.EncodeFaces(faces(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	finger, err := iso39794.EncodeFingers(fingers())
+	finger, err := iso39794.EncodeFingers(fingers(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +141,7 @@ func TestWhatIsMoreIsCheckedForItsFormAndReported(t *testing.T) {
 }
 
 func TestABrokenFingerRecordIsNamed(t *testing.T) {
-	good, err := iso39794.EncodeFingers(fingers())
+	good, err := iso39794.EncodeFingers(fingers(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +165,7 @@ func TestABrokenFingerRecordIsNamed(t *testing.T) {
 }
 
 func TestNothingIsWrittenThatTheReaderRefuses(t *testing.T) {
-	for name, f := range map[string]iso39794.Finger{"a JPEG": {Position: 2, Image: portrait(8, 8)}, "a position": {Position: 12, Image: grey(8, 8)}, "no image": {Position: 2}} {
+	for name, f := range map[string]iso39794.Finger{"a JPEG": {Position: 2, Image: recordtest.JPEG(t, 8, 8)}, "a position": {Position: 12, Image: recordtest.PNG(t, 8, 8)}, "no image": {Position: 2}} {
 		if data, err := iso39794.EncodeFingers([]iso39794.Finger{f}); err == nil || data != nil {
 			t.Errorf("%s is written", name)
 		}
@@ -193,7 +176,7 @@ func TestNothingIsWrittenThatTheReaderRefuses(t *testing.T) {
 }
 
 func TestImagesKeepThemselvesOutOfOutput(t *testing.T) {
-	for _, v := range []any{faces()[0], fingers()[0]} {
+	for _, v := range []any{faces(t)[0], fingers(t)[0]} {
 		if s := fmt.Sprintf("%v %+v %#v", v, v, v); !strings.Contains(s, "redacted") || len(s) > 100 {
 			t.Error(s)
 		}
@@ -201,7 +184,7 @@ func TestImagesKeepThemselvesOutOfOutput(t *testing.T) {
 }
 
 func FuzzFaces(f *testing.F) {
-	data, err := iso39794.EncodeFaces(faces())
+	data, err := iso39794.EncodeFaces(faces(f))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -221,7 +204,7 @@ func FuzzFaces(f *testing.F) {
 }
 
 func FuzzFingers(f *testing.F) {
-	data, err := iso39794.EncodeFingers(fingers())
+	data, err := iso39794.EncodeFingers(fingers(f))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -4,12 +4,17 @@
 package recordtest
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"image/png"
 	mathrand "math/rand/v2"
 	"testing"
 	"time"
@@ -61,6 +66,35 @@ func Record(n, size int, key crypto.Signer) *record.Record {
 		r.Parts = append(r.Parts, record.Part{Name: name, MediaType: mediaType(name), Data: data})
 	}
 	return r
+}
+
+// JPEG makes a photograph of nobody: colours that run, a point in them.
+func JPEG(tb testing.TB, w, h int) []byte {
+	tb.Helper()
+	m := image.NewRGBA(image.Rect(0, 0, w, h))
+	for i := range m.Pix {
+		m.Pix[i] = byte(i / 4)
+	}
+	m.Set(1, 1, color.White)
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, m, nil); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// PNG makes a grey image of nothing.
+func PNG(tb testing.TB, w, h int) []byte {
+	tb.Helper()
+	m := image.NewGray(image.Rect(0, 0, w, h))
+	for i := range m.Pix {
+		m.Pix[i] = byte(i * 7)
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, m); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func mediaType(name string) string {
