@@ -34,7 +34,7 @@ const filesMediaType = "application/octet-stream"
 // products gives the numbers under which a file names the algorithms that measured, by the name that a quality carries. Of
 // others the file says 65535, and their name in a comment.
 func products() map[biometric.Modality]map[string]int {
-	return map[biometric.Modality]map[string]int{biometric.Finger: {"loket-basic": 1, "loket-nfiq2-estimate": 3}, biometric.Face: {"loket-basic": 2}}
+	return map[biometric.Modality]map[string]int{biometric.Finger: {"loket-basic": 1, "loket-nfiq2-estimate": 3}, biometric.Face: {"loket-basic": 2, "loket-face": 4}}
 }
 
 const (
