@@ -139,6 +139,7 @@ func (a *applicant) notice() {
 		if n.Page != "" {
 			if n.Page != a.page.Page {
 				a.pages = append(a.pages, n.Page)
+				a.picture(n.Page)
 			}
 			a.page = n
 		}
@@ -230,12 +231,31 @@ func (a *applicant) taps(code string) {
 	a.until("the code to be whole", func() bool { return a.page.Targets["code-primary"] != [4]int{} })
 }
 
+// sign writes with a finger in the field for signatures.
+func (a *applicant) sign() {
+	a.t.Helper()
+	a.xdo("mousemove", 120, 380, "mousedown", 1)
+	for x := 120; x <= 520; x += 20 {
+		a.xdo("mousemove", x, 380+x/20%3*30)
+	}
+	a.xdo("mouseup", 1)
+	a.until("a signature to be seen", func() bool { return a.page.Targets["signature-primary"] != [4]int{} })
+}
+
+// picture keeps what the screen shows in the folder that LOKET_PICTURES names, if any.
+func (a *applicant) picture(page string) {
+	if dir := os.Getenv("LOKET_PICTURES"); dir != "" {
+		file := filepath.Join(dir, strings.ToLower(strings.TrimPrefix(a.t.Name(), "Test"))+"-"+page+".png")
+		_ = exec.CommandContext(a.ctx, "import", "-display", a.display, "-window", "root", file).Run()
+	}
+}
+
 // walk goes through a whole intake, from whatever page is shown to the last one; press is how buttons are pressed, and code
 // how the code is typed. visit is called on each page that waits for the person.
 func (a *applicant) walk(language string, press func(id string), code func(string), visit func(page string)) {
 	a.t.Helper()
 	does := map[string]string{"attract": "language-" + language, "code": "code-primary", "confirm": "confirm-primary", "today": "today-primary",
-		"called": "called-primary", "review": "review-primary"}
+		"called": "called-primary", "signature": "signature-primary", "review": "review-primary"}
 	for {
 		waits := []string{"done"}
 		for p := range does {
@@ -251,6 +271,9 @@ func (a *applicant) walk(language string, press func(id string), code func(strin
 		}
 		if page == "code" && a.page.Targets["code-primary"] == [4]int{} {
 			code(string(a.ticket.Code))
+		}
+		if page == "signature" {
+			a.sign()
 		}
 		press(does[page])
 		a.until("the page after "+page, func() bool { return a.page.Page != page })
