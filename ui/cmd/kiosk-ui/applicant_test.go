@@ -56,8 +56,8 @@ type applicant struct {
 	ticket  station.IssuedTicket
 }
 
-// arrived puts up a centre and a screen, and gives somebody who has a ticket for it.
-func arrived(t *testing.T) *applicant {
+// arrived puts up a centre and a screen, and gives somebody who has a ticket for it and takes their time at each device.
+func arrived(t *testing.T, reaction time.Duration) *applicant {
 	t.Helper()
 	where := display(t)
 	if _, err := ui.LoadFonts(ui.FontFolders()...); err != nil {
@@ -67,9 +67,9 @@ func arrived(t *testing.T) *applicant {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
 	t.Cleanup(cancel)
-	c, err := stage.New(stage.Options{Dir: filepath.Join(t.TempDir(), "centre"), Bin: bin, Policy: "nl-residence-permit", Reaction: 100 * time.Millisecond})
+	c, err := stage.New(stage.Options{Dir: filepath.Join(t.TempDir(), "centre"), Bin: bin, Policy: "nl-residence-permit", Reaction: reaction})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"loket/ui"
 )
@@ -27,21 +28,21 @@ func (a *applicant) saw(pages []string) {
 }
 
 func TestAWholeIntakeByTouch(t *testing.T) {
-	a := arrived(t)
+	a := arrived(t, 100*time.Millisecond)
 	a.walk("nl", a.touch, a.taps, nil)
 	a.saw(through)
 	a.receipt()
 }
 
 func TestAWholeIntakeByKeysAlone(t *testing.T) {
-	a := arrived(t)
+	a := arrived(t, 100*time.Millisecond)
 	a.walk("en", a.choose, a.keys, nil)
 	a.saw(through)
 	a.receipt()
 }
 
 func TestAWholeIntakeInArabic(t *testing.T) {
-	a := arrived(t)
+	a := arrived(t, 100*time.Millisecond)
 	a.walk("ar", a.touch, a.taps, func(page string) {
 		if page == "review" && (len(a.heard) == 0 || !strings.ContainsAny(a.heard[len(a.heard)-1], "ابتثجح")) {
 			t.Errorf("on page %s the ear heard %q", page, a.heard)
@@ -53,7 +54,7 @@ func TestAWholeIntakeInArabic(t *testing.T) {
 
 // The ear knows the words of its language and nothing of what is drawn: neither pages nor the focus.
 func TestAWholeIntakeByEar(t *testing.T) {
-	a := arrived(t)
+	a := arrived(t, 100*time.Millisecond)
 	words, err := ui.NewWords()
 	if err != nil {
 		t.Fatal(err)

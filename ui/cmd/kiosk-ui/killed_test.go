@@ -5,6 +5,7 @@ package main
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"loket/firmware-sim/stage"
 )
@@ -39,7 +40,7 @@ func (a *applicant) after(pages ...string) {
 }
 
 func TestAScreenThatIsKilledComesBackWhereTheSessionIs(t *testing.T) {
-	a := arrived(t)
+	a := arrived(t, 1500*time.Millisecond)
 	back := map[string][]string{ // pages of a session stay; what was typed is forgotten
 		"attract": {"attract"}, "code": {"attract"}, "confirm": {"confirm"}, "today": {"confirm"}, "face": {"face", "fingers", "review"},
 		"fingers": {"fingers", "review"}, "review": {"review"}, "done": {"attract"},
@@ -64,7 +65,7 @@ func TestAScreenThatIsKilledComesBackWhereTheSessionIs(t *testing.T) {
 }
 
 func TestADaemonThatIsKilledIsMissedCalmlyAndTheEndIsSaidHonestly(t *testing.T) {
-	a := arrived(t)
+	a := arrived(t, 1500*time.Millisecond)
 	then := map[string]string{"attract": "attract", "code": "code", "confirm": "lost", "today": "lost", "face": "lost", "fingers": "lost",
 		"review": "lost", "done": "done"}
 	for _, page := range stops {
