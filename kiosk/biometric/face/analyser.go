@@ -38,7 +38,7 @@ func Open(folder string) (*Analyser, error) {
 	return &Analyser{cascades: c}, nil
 }
 
-// Analyse judges a JPEG or PNG of at most [MaxPixels]. It reads data only and overwrites what it decodes.
+// Analyse judges a JPEG of at most [MaxPixels], or a PNG of a quarter of that. It reads data only and overwrites what it decodes.
 func (a *Analyser) Analyse(data []byte, want Want) (Report, error) {
 	img, err := decode(data)
 	if err != nil {
@@ -108,6 +108,9 @@ func (f *finder) luma(img image.Image) plane {
 	return plane{f.grey.Pix, f.grey.Stride, b.Dx(), b.Dy()}
 }
 
+// maxPNG bounds the pixels of a PNG, each of which may take eight bytes.
+const maxPNG = MaxPixels / 4
+
 // decode reads a JPEG or a PNG.
 func decode(data []byte) (image.Image, error) {
 	if !bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")) {
@@ -117,7 +120,7 @@ func decode(data []byte) (image.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decoding the PNG: %w", err)
 	}
-	if c.Width == 0 || c.Height == 0 || c.Width > MaxPixels/c.Height {
+	if c.Width == 0 || c.Height == 0 || c.Width > maxPNG/c.Height {
 		return nil, fmt.Errorf("decoding the PNG: %d x %d pixels are not accepted", c.Width, c.Height)
 	}
 	img, err := png.Decode(bytes.NewReader(data))

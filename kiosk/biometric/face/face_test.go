@@ -152,10 +152,28 @@ func TestARealPortraitIsGood(t *testing.T) {
 func FuzzAnalyse(f *testing.F) {
 	f.Add(encode(f, scene(64, 48, 120), 80))
 	f.Add(encode(f, plain(7), 10))
+	var other bytes.Buffer
+	if err := png.Encode(&other, scene(40, 50, 100)); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(other.Bytes())
+	detector, err := Open(Cascades)
+	if err != nil {
+		f.Log(err)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := Basic{}.Analyse(data, Want{MinWidth: 10})
 		if err == nil && (r.Quality.Score < 0 || r.Quality.Score > 100 || r.Width == 0) {
 			t.Errorf("%+v", r)
+		}
+		if detector != nil {
+			r, err := detector.Analyse(data, Want{Portrait: new(permit())})
+			if err == nil && (r.Quality.Score < 0 || r.Quality.Score > 100 || r.Width == 0) {
+				t.Errorf("%+v", r)
+			}
+		}
+		if _, err := Booth(data); err == nil && len(data) == 0 {
+			t.Error("nothing was judged")
 		}
 		if out, _, _, err := Shrink(data, Fit{MaxWidth: 40, MaxHeight: 40, MaxBytes: 5000}); err == nil && len(out) > 5000 {
 			t.Errorf("%d bytes", len(out))

@@ -61,6 +61,13 @@ func luma(c [3]float64) float64 { return 0.299*c[0] + 0.587*c[1] + 0.114*c[2] }
 
 func brightest(c [3]float64) float64 { return max(c[0], c[1], c[2]) }
 
+// cheeks calls fn with the colours of both cheeks.
+func (h head) cheeks(c colours, fn func(rgb [3]float64)) {
+	for _, side := range []float64{-0.47, 0.47} {
+		h.each(c, box{side - 0.17, 0.35, side + 0.17, 0.75}, func(_, _ float64, rgb [3]float64) { fn(rgb) })
+	}
+}
+
 // part is the value that a share of the values lies below. It sorts them.
 func part(values []float64, share float64) float64 {
 	if len(values) == 0 {
@@ -115,98 +122,6 @@ func (f *finder) light(m map[string]float64, c colours, h head) {
 	if most := part(levels, 0.98); most > 0 {
 		m[GreyDensity] = 1 - part(levels, 0.02)/most
 	}
-}
-
-// unnatural tells how far the colours are from those of skin in neutral light. Two things are put together: how unequal the
-// three channels are in what is brightest or in what is behind the head, whichever is more neutral, which is what a tint changes; and
-// how far the cheeks lie from the narrow band of the chromaticities of human skin, light and dark.
-func (f *finder) unnatural(c colours, h head) float64 {
-	const castLimit, bandLimit, paleLimit = 0.13, 0.03, 0.02
-	cast, colourless := f.cast(c)
-	cast = min(cast, f.backdrop(c, h))
-	if colourless {
-		return noColour
-	}
-	var sum [3]float64
-	n, all := 0.0, 0.0
-	for _, side := range []float64{-0.47, 0.47} {
-		h.each(c, box{side - 0.17, 0.35, side + 0.17, 0.75}, func(_, _ float64, rgb [3]float64) {
-			if all++; brightest(rgb) < 250 {
-				for i, v := range rgb {
-					sum[i] += v
-				}
-				n++
-			}
-		})
-	}
-	if n < all/10 { // burnt out: its colour says nothing
-		return cast / castLimit
-	}
-	total := max(sum[0]+sum[1]+sum[2], 1)
-	red, green := sum[0]/total, sum[1]/total
-	band := math.Abs(green-(0.325-0.35*max(red-0.42, 0))) / bandLimit
-	pale := max(0.34-red, 0) / paleLimit
-	return math.Sqrt(cast*cast/(castLimit*castLimit) + band*band + pale*pale)
-}
-
-// noColour stands for the departure of a picture without colours.
-const noColour = 2
-
-// cast is how much the weakest channel's brightest hundredth is below the strongest's, as a share. Colourless is a picture whose
-// channels hardly differ anywhere.
-func (f *finder) cast(c colours) (share float64, colourless bool) {
-	size := c.img.Bounds().Size()
-	step := max(float64(max(size.X, size.Y))/128, 1)
-	v := [3][]float64{f.samples[0][:0], f.samples[1][:0], f.samples[2][:0]}
-	apart := 0.0
-	for y := 0.0; y < float64(size.Y); y += step {
-		for x := 0.0; x < float64(size.X); x += step {
-			rgb := c.at(point{x, y})
-			for i, level := range rgb {
-				v[i] = append(v[i], level)
-			}
-			apart += brightest(rgb) - min(rgb[0], rgb[1], rgb[2])
-		}
-	}
-	var tops [3]float64
-	for i := range v {
-		f.samples[i], tops[i] = v[i], part(v[i], 0.99)
-	}
-	most := max(tops[0], tops[1], tops[2], 1)
-	return 1 - min(tops[0], tops[1], tops[2])/most, apart/float64(len(v[0])) < most/100
-}
-
-// backdrop is how much the weakest channel is below the strongest in the median of what is beside and above the head, as a share;
-// 1 where nothing is.
-func (f *finder) backdrop(c colours, h head) float64 {
-	size := c.img.Bounds().Size()
-	step := max(float64(max(size.X, size.Y))/128, 1)
-	v := [3][]float64{f.samples[0][:0], f.samples[1][:0], f.samples[2][:0]}
-	for y := 0.0; y < float64(size.Y); y += step {
-		for x := 0.0; x < float64(size.X); x += step {
-			if h.beside(point{x, y}) {
-				for i, level := range c.at(point{x, y}) {
-					v[i] = append(v[i], level)
-				}
-			}
-		}
-	}
-	var middle [3]float64
-	for i := range v {
-		f.samples[i], middle[i] = v[i], part(v[i], 0.5)
-	}
-	if len(v[0]) == 0 {
-		return 1
-	}
-	return 1 - min(middle[0], middle[1], middle[2])/max(middle[0], middle[1], middle[2], 1)
-}
-
-// beside reports whether a place in the picture is neither head nor shoulders.
-func (h head) beside(p point) bool {
-	sin, cos := math.Sincos(h.angle)
-	d := p.sub(h.origin).times(1 / h.unit)
-	u, v := cos*d.x+sin*d.y, cos*d.y-sin*d.x
-	return v < 0.9 && (math.Abs(u) > 1.6 || v < -2.2)
 }
 
 // focusApart is the eye distance, px, to which a larger face is brought before its sharpness is measured.

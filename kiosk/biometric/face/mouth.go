@@ -117,14 +117,12 @@ func isTeeth(bright, red []float64, i int) bool {
 // strip reads brightness and redness down the mouth, between two distances to either side of the middle.
 func strip(c colours, h head, from, to float64) (bright, red []float64) {
 	cheeks, n := [3]float64{}, 0.0
-	for _, side := range []float64{-0.47, 0.47} {
-		h.each(c, box{side - 0.17, 0.35, side + 0.17, 0.75}, func(_, _ float64, rgb [3]float64) {
-			for i, v := range rgb {
-				cheeks[i] += v
-			}
-			n++
-		})
-	}
+	h.cheeks(c, func(rgb [3]float64) {
+		for i, v := range rgb {
+			cheeks[i] += v
+		}
+		n++
+	})
 	for i := range cheeks {
 		cheeks[i] = cheeks[i]/n + 1
 	}
