@@ -33,10 +33,12 @@ type FaceAnalyser interface {
 type Acquirer struct {
 	Finger   FingerAnalyser   // nil: finger.Analyser
 	Face     FaceAnalyser     // nil: face.Basic
+	Comparer FingerComparer   // nil: minutiae, as package finger compares them
 	Encoder  FingerEncoder    // nil: our own, which is not certified
 	Now      func() time.Time // stamps attempts; nil: time.Now
 	Steady   time.Duration    // for how long the live view is good before a photograph is taken; 0: half a second
 	Patience time.Duration    // of the live view, after which a photograph is taken anyway; 0: 3 s
+	Former   []Print          // fingers of the same person that were captured before; only read
 }
 
 // Result is what a capture came to. The caller owns the samples and wipes them.
@@ -58,11 +60,12 @@ func (r *Result) Wipe() {
 
 // Progress is what happens during a capture: guidance and pictures, never a decision. It is valid during the call only.
 type Progress struct {
-	Attempt int            // 1 and up
-	Hint    biometric.Hint // empty for none
-	Fingers int            // how many lie on the glass
-	Preview *image.Gray    // of a fingerprint scanner; nil where there is none
-	Frame   []byte         // of a camera's live view, JPEG; nil where there is none
+	Attempt int                      // 1 and up
+	Hint    biometric.Hint           // empty for none
+	Fingers int                      // how many lie on the glass
+	Finger  biometric.FingerPosition // that the hint speaks of; zero for none in particular
+	Preview *image.Gray              // of a fingerprint scanner; nil where there is none
+	Frame   []byte                   // of a camera's live view, JPEG; nil where there is none
 }
 
 // Capture runs one step to its end on a [drivers.FingerprintScanner] or [drivers.Camera]. step.Want is what is still wanted.
@@ -73,8 +76,8 @@ type Progress struct {
 func (a *Acquirer) Capture(ctx context.Context, step plan.Step, device drivers.Device, watch func(Progress)) (Result, error) {
 	c := &capture{
 		step: step, device: device.Info(), watch: watch,
-		finger: a.Finger, face: a.Face, encoder: a.Encoder, now: a.Now, steady: a.Steady, patience: a.Patience,
-		attempts: []biometric.Attempt{},
+		finger: a.Finger, face: a.Face, comparer: a.Comparer, encoder: a.Encoder, now: a.Now, steady: a.Steady, patience: a.Patience,
+		former: a.Former, attempts: []biometric.Attempt{}, repeats: map[biometric.FingerPosition]int{},
 	}
 	c.defaults()
 	limited := ctx
@@ -102,6 +105,7 @@ type capture struct {
 	watch    func(Progress)
 	finger   FingerAnalyser
 	face     FaceAnalyser
+	comparer FingerComparer
 	encoder  FingerEncoder
 	now      func() time.Time
 	steady   time.Duration
@@ -110,6 +114,10 @@ type capture struct {
 	outer, ctx context.Context // the caller's, and the same with the step's limit
 	attempts   []biometric.Attempt
 	shown      int // fingers that the device saw at most during the current attempt
+
+	former  []Print                          // of earlier captures
+	kept    slap                             // of the groups of this capture that are done
+	repeats map[biometric.FingerPosition]int // how often a finger lay in two places, by the first finger of the group
 }
 
 func (c *capture) defaults() {
@@ -118,6 +126,9 @@ func (c *capture) defaults() {
 	}
 	if c.face == nil {
 		c.face = face.Basic{}
+	}
+	if c.comparer == nil {
+		c.comparer = minutiae{}
 	}
 	if c.encoder == nil {
 		c.encoder = wsqEncoder{}

@@ -27,6 +27,7 @@ type shot struct {
 	native   int // the scanner's ppi where the image was brought to a coarser scale, else 0
 	quality  biometric.Quality
 	enough   bool
+	template finger.Template // where the policy has fingers compared
 }
 
 // slap is what one attempt gave: its fingers in the order of the group.
@@ -34,6 +35,7 @@ type slap []shot
 
 func (s slap) wipe() {
 	for i := range s {
+		s[i].template.Wipe()
 		if s[i].image != nil {
 			clear(s[i].image.Pix)
 			s[i].image = nil
@@ -54,19 +56,36 @@ func (c *capture) fingers(scanner drivers.FingerprintScanner) (Result, error) {
 	if s := c.device.Sensor; s != nil && s.Fingers > 0 {
 		together = min(together, s.Fingers)
 	}
-	var kept slap
-	for group := range slices.Chunk(c.step.Want, max(together, 1)) {
-		best, status, err := c.group(scanner, group)
-		if errors.Is(err, errAlarm) {
-			kept.wipe()
+	for {
+		status, err := c.groups(scanner, max(together, 1))
+		switch {
+		case errors.Is(err, errAnew):
+			c.forget()
+			continue
+		case errors.Is(err, errAlarm), errors.Is(err, errRepeated):
+			c.forget()
 			return c.result(biometric.Rejected), nil
 		}
-		kept = append(kept, best...)
+		return c.finish(c.kept, status, err)
+	}
+}
+
+// groups captures all wanted fingers, so many at a time, and keeps the best of each group.
+func (c *capture) groups(scanner drivers.FingerprintScanner, together int) (biometric.Result, error) {
+	for group := range slices.Chunk(c.step.Want, together) {
+		best, status, err := c.group(scanner, group)
+		c.kept = append(c.kept, best...)
 		if status != biometric.Accepted {
-			return c.finish(kept, status, err)
+			return status, err
 		}
 	}
-	return c.finish(kept, biometric.Accepted, nil)
+	return biometric.Accepted, nil
+}
+
+// forget gives up everything that this capture kept.
+func (c *capture) forget() {
+	c.kept.wipe()
+	c.kept = nil
 }
 
 // Fit says with a [*plan.UnfitError] that the step's policy does not take a device: a fingerprint scanner that is too small or
@@ -121,11 +140,14 @@ func (s *shot) noteScale() {
 func (c *capture) group(scanner drivers.FingerprintScanner, want []biometric.FingerPosition) (slap, biometric.Result, error) {
 	var best slap
 	for made := 0; c.more(made); {
-		got, counts, err := c.attempt(scanner, want)
+		got, counts, err := c.attempt(scanner, want, best)
 		switch {
-		case errors.Is(err, errAlarm):
+		case errors.Is(err, errAlarm), errors.Is(err, errAnew), errors.Is(err, errRepeated):
 			best.wipe()
 			return nil, biometric.Rejected, err
+		case errors.Is(err, errSwapped): // which of the two was right, nobody knows
+			best.wipe()
+			best = nil
 		case err != nil && c.judge(err) == ended:
 			return best, biometric.Ended, c.outer.Err()
 		case err != nil && c.judge(err) == faulted:
@@ -154,8 +176,9 @@ func (c *capture) group(scanner drivers.FingerprintScanner, want []biometric.Fin
 // errAlarm ends a capture on a presentation-attack alarm.
 var errAlarm = errors.New("presentation-attack alarm")
 
-// attempt makes one capture attempt. An attempt in which nothing was presented does not count and is not remembered.
-func (c *capture) attempt(scanner drivers.FingerprintScanner, want []biometric.FingerPosition) (got slap, counts bool, err error) {
+// attempt makes one capture attempt; best is the best before it. An attempt in which nothing was presented does not count and is
+// not remembered.
+func (c *capture) attempt(scanner drivers.FingerprintScanner, want []biometric.FingerPosition, best slap) (got slap, counts bool, err error) {
 	c.shown = 0
 	a := biometric.Attempt{Wanted: slices.Clone(want), Started: c.now(), Result: biometric.Rejected}
 	img, err := scanner.Capture(c.ctx, want, c.guide)
@@ -168,23 +191,40 @@ func (c *capture) attempt(scanner drivers.FingerprintScanner, want []biometric.F
 		return nil, true, c.alarm(a)
 	}
 	native := c.rescale(&img)
-	got, a.Hint, err = c.split(img, want, native)
+	got, seen, err := c.split(img, want, native)
 	if err != nil {
 		a.Result = biometric.Faulted
 		c.remember(a)
 		return nil, true, err
 	}
+	a.Hint = seen.hint
 	for _, s := range got {
 		a.Qualities = append(a.Qualities, s.finding())
+	}
+	if hint, err := c.unique(got, best); hint != biometric.HintNone || err != nil {
+		return nil, true, c.refuse(a, got, hint, err)
 	}
 	if got.enough() {
 		a.Result, a.Hint = biometric.Accepted, biometric.HintNone
 	}
 	c.remember(a)
 	if a.Result == biometric.Rejected {
-		c.tell(Progress{Hint: cmp.Or(a.Hint, biometric.HintLiftAndRepeat), Fingers: len(img.Fingers)})
+		c.tell(Progress{Hint: cmp.Or(a.Hint, biometric.HintLiftAndRepeat), Fingers: len(img.Fingers), Finger: seen.finger})
 	}
 	return got, true, nil
+}
+
+// refuse ends an attempt whose fingers are not the ones that were wanted, or can't be compared, and passes on why.
+func (c *capture) refuse(a biometric.Attempt, got slap, hint biometric.Hint, why error) error {
+	fingers := len(got)
+	got.wipe()
+	a.Hint = hint
+	if hint == biometric.HintNone {
+		a.Result = biometric.Faulted
+	}
+	c.remember(a)
+	c.tell(Progress{Hint: hint, Fingers: fingers})
+	return why
 }
 
 // guide passes on what the scanner sees.
@@ -274,33 +314,39 @@ func scaledBox(b image.Rectangle, from, to int) image.Rectangle {
 	return image.Rect(b.Min.X*to/from, b.Min.Y*to/from, up(b.Max.X), up(b.Max.Y))
 }
 
-// split cuts an image into its fingers, names them from left to right, and judges each. A wrong number of fingers gives none.
-func (c *capture) split(img drivers.Image, want []biometric.FingerPosition, native int) (slap, biometric.Hint, error) {
-	boxes, hint := boxesOf(img, len(want))
-	if hint != biometric.HintNone || img.Gray == nil {
-		return nil, cmp.Or(hint, biometric.HintPlace), nil
+// sight is what can be said of an attempt in one word, and of which finger.
+type sight struct {
+	hint   biometric.Hint
+	finger biometric.FingerPosition
+}
+
+// split cuts an image into its fingers and judges each. A wrong number of fingers, or another hand, gives none.
+func (c *capture) split(img drivers.Image, want []biometric.FingerPosition, native int) (slap, sight, error) {
+	parts, hint, which, err := c.parts(img, want)
+	if err != nil || len(parts) == 0 {
+		return nil, sight{cmp.Or(hint, biometric.HintPlace), which}, err
 	}
-	order := slices.SortedFunc(slices.Values(want), func(a, b biometric.FingerPosition) int { return cmp.Compare(place(a), place(b)) })
-	got := slap{}
-	for i, box := range boxes {
-		s := shot{position: order[i], image: crop(img.Gray, box), ppi: cmp.Or(img.PPI, 500), native: native}
+	got := make(slap, len(parts))
+	for i, p := range parts {
+		got[i] = shot{position: p.position, image: p.image, ppi: cmp.Or(img.PPI, 500), native: native}
+	}
+	for i := range got {
+		s := &got[i]
 		report, err := c.finger.Analyse(s.image, s.ppi)
 		if err != nil || report.Empty {
-			got = append(got, s)
 			got.wipe()
-			return nil, cmp.Or(report.Hint, biometric.HintPlace), wrapAnalysis(err)
+			return nil, sight{hint: cmp.Or(report.Hint, biometric.HintPlace)}, wrapAnalysis(err)
 		}
 		s.quality, s.enough = report.Quality, report.Quality.Score >= c.step.Thresholds[s.position]
 		s.noteScale()
 		if !s.enough {
 			hint = cmp.Or(hint, report.Hint)
 		}
-		got = append(got, s)
 	}
 	slices.SortFunc(got, func(a, b shot) int {
 		return cmp.Compare(slices.Index(want, a.position), slices.Index(want, b.position))
 	})
-	return got, hint, nil
+	return got, sight{hint: hint}, nil
 }
 
 // wrapAnalysis: an image that can't be judged is the scanner's doing, never a score.

@@ -72,6 +72,8 @@ type Step struct {
 	Thresholds map[biometric.FingerPosition]int                        `json:"thresholds,omitempty"` // all ten fingers
 	Best       Best                                                    `json:"best,omitempty"`
 	Sensor     *SensorRule                                             `json:"sensor,omitempty"` // nil: every scanner serves
+	Uniqueness Uniqueness                                              `json:"uniqueness,omitempty"`
+	Slaps      Slaps                                                   `json:"slaps,omitempty"`
 
 	Threshold int          `json:"threshold,omitempty"` // faces
 	Image     *ImageLimits `json:"image,omitempty"`     // faces
@@ -386,6 +388,7 @@ func (m *maker) fresh(o OnFile) (Code, int) {
 func (p *FingerPolicy) step(g Group) (Step, error) {
 	sensor := p.Sensor
 	s := Step{ID: g.ID, Modality: biometric.Finger, Rules: p.Rules, Best: g.Best, Lossless: p.Lossless, Sensor: &sensor, Compression: p.Compression,
+		Uniqueness: p.Uniqueness, Slaps: p.Slaps,
 		Thresholds: map[biometric.FingerPosition]int{}}
 	for _, f := range biometric.Fingers() {
 		s.Thresholds[f] = p.Thresholds[kind(f)]

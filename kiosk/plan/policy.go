@@ -148,9 +148,29 @@ type FingerPolicy struct {
 	Thresholds map[string]int `json:"thresholds"` // by kind of finger, on the NFIQ 2 scale
 	Lossless   bool           `json:"lossless"`
 	Sensor     SensorRule     `json:"sensor"`
+	Uniqueness Uniqueness     `json:"uniqueness"` // empty: nothing is compared
+	Slaps      Slaps          `json:"slaps"`      // empty: the scanner's word counts
 
 	Compression *CompressionRule `json:"compression"` // nil where Lossless
 }
+
+// Uniqueness says what follows where one finger is shown in two places.
+type Uniqueness string
+
+// The answers to a finger in two places.
+const (
+	UniqueRejects  Uniqueness = "reject"  // the attempt counts, its images don't
+	UniqueRestarts Uniqueness = "restart" // the capture begins anew, once; a second time it is over, and staff are called
+)
+
+// Slaps says who names the fingers of an image that shows several.
+type Slaps string
+
+// The two ways besides the scanner's own word.
+const (
+	SlapsChecked   Slaps = "checked"   // the scanner's boxes count, but a wrong hand or one from the far side is refused
+	SlapsSegmented Slaps = "segmented" // fingers are cut out, turned upright and named from the whole image
+)
 
 // CompressionRule says how far an image is compressed with loss before it is sealed.
 type CompressionRule struct {
@@ -165,6 +185,26 @@ const (
 	leastRatio = 10
 	mostRatio  = 20
 )
+
+// checkUniqueness: who enrols nobody needs no comparison, and nobody begins anew under an attendant's eyes.
+func (p *FingerPolicy) checkUniqueness(supervised bool) error {
+	switch {
+	case supervised && p.Uniqueness == UniqueRestarts:
+		return errors.New("a capture that begins anew where one finger is shown in two places belongs to unsupervised policies")
+	case !supervised && p.Uniqueness == UniqueRejects:
+		return errors.New("in an unsupervised policy a capture begins anew where one finger is shown in two places")
+	case p.Uniqueness == "" && p.Sensor.Purpose == ForEnrolment && p.fingers() > 1:
+		return errors.New("a policy that enrols several fingers says what follows where one is shown in two places")
+	}
+	return nil
+}
+
+func (p *FingerPolicy) fingers() (n int) {
+	for _, g := range p.Groups {
+		n += len(g.Want)
+	}
+	return n
+}
 
 func (p *FingerPolicy) checkCompression() error {
 	c := p.Compression
@@ -369,6 +409,9 @@ func (p Policy) checkFingers() error {
 	}
 	if !p.Supervised && len(p.Finger.Fallback) > 0 {
 		return errors.New("fallback fingers belong to supervised policies")
+	}
+	if err := p.Finger.checkUniqueness(p.Supervised); err != nil {
+		return err
 	}
 	ids, fingers := map[string]bool{}, map[string]bool{}
 	for _, g := range p.Finger.Groups {
