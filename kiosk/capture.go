@@ -75,13 +75,20 @@ func (d *Daemon) captureStep(ctx context.Context, s session.Session, step plan.S
 	if !ok {
 		return acquire.Result{}, fmt.Errorf("capturing %s: no kind of device takes it", step.Modality)
 	}
+	former, err := d.former(step)
+	if err != nil {
+		return acquire.Result{}, err
+	}
+	defer wipePrints(former)
 	lease, err := d.claim(ctx, kind, func(i drivers.Info) error { return acquire.Fit(step, i) }, s.ID)
 	if err != nil {
 		return acquire.Result{}, err
 	}
 	lease.Hold(ctx)
 	d.used(s.ID, lease.Device.Info())
-	result, err := d.acquirer.Capture(ctx, step, lease.Device, func(p acquire.Progress) { d.guide(s, step, p) })
+	acquirer := *d.acquirer
+	acquirer.Former = former
+	result, err := acquirer.Capture(ctx, step, lease.Device, func(p acquire.Progress) { d.guide(s, step, p) })
 	lease.Release(err)
 	d.previews.clear()
 	return result, err
@@ -121,7 +128,7 @@ func (d *Daemon) guide(s session.Session, step plan.Step, p acquire.Progress) {
 		}
 	}
 	d.previews.grey(step.Modality, p.Preview)
-	d.seen(s, api.Guidance{Step: step.ID, Hint: p.Hint, Fingers: p.Fingers, Attempt: p.Attempt})
+	d.seen(s, api.Guidance{Step: step.ID, Hint: p.Hint, Fingers: p.Fingers, Finger: p.Finger, Attempt: p.Attempt})
 }
 
 // used notes a device for the session's record.

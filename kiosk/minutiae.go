@@ -3,8 +3,11 @@ package kiosk
 import (
 	"image"
 
+	"loket/kiosk/acquire"
 	"loket/kiosk/biometric"
 	"loket/kiosk/biometric/finger"
+	"loket/kiosk/handover"
+	"loket/kiosk/plan"
 )
 
 // Minutiae compares prints by their minutiae: [finger.Extract], [finger.Compare].
@@ -26,4 +29,45 @@ func (Minutiae) Compare(reference, probe *image.Gray, ppi int) (biometric.Compar
 	c.Score, err = finger.Compare(a, b)
 	c.Same = err == nil && finger.Same(c.Score)
 	return c, err
+}
+
+// former makes templates of the fingers that are held, for a step that compares them. The caller wipes them.
+func (d *Daemon) former(step plan.Step) (prints []acquire.Print, err error) {
+	if step.Modality != biometric.Finger || step.Uniqueness == "" {
+		return nil, nil
+	}
+	err = d.vault.steps(func(samples []handover.Sample) error {
+		for _, h := range samples {
+			if h.Modality != biometric.Finger {
+				continue
+			}
+			t, err := template(h.Sample)
+			if err != nil {
+				return err
+			}
+			prints = append(prints, acquire.Print{Position: h.Position, Template: t})
+		}
+		return nil
+	})
+	if err != nil {
+		wipePrints(prints)
+		return nil, err
+	}
+	return prints, nil
+}
+
+// template extracts what is compared of a print.
+func template(s biometric.Sample) (finger.Template, error) {
+	img, err := grey(s)
+	if err != nil {
+		return finger.Template{}, err
+	}
+	defer clear(img.Pix)
+	return finger.Extract(img, s.PPI)
+}
+
+func wipePrints(prints []acquire.Print) {
+	for i := range prints {
+		prints[i].Wipe()
+	}
 }

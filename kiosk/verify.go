@@ -159,6 +159,7 @@ func probeStep(s session.Session, f biometric.FingerPosition) (plan.Step, bool) 
 		}
 		step := s.Plan.Steps[i]
 		step.Want, step.Fallback, step.Lossless, step.Compression = []biometric.FingerPosition{f}, nil, true, nil
+		step.Uniqueness = "" // the print that it is compared with is one of the former captures
 		step.Rules.Attempts, step.Rules.LimitSeconds, step.Rules.AtLimit = probeAttempts, 0, plan.KeepBest
 		return step, true
 	}

@@ -287,13 +287,36 @@ func (s *Session) reject(e Event) error {
 	}
 	s.Rejections[step.ID]++
 	alarm := slices.ContainsFunc(e.Outcome.Attempts, func(a biometric.Attempt) bool { return a.PAD.Result == biometric.PADAlarm })
-	if !alarm && s.Rejections[step.ID] <= step.Rules.Again {
+	twice := repeated(step, e.Outcome.Attempts)
+	if !alarm && !twice && s.Rejections[step.ID] <= step.Rules.Again {
 		s.enter(Capturing, e.At)
 		return nil
 	}
 	s.assist(e)
-	s.Alarm = alarm
+	if s.Alarm = alarm; twice {
+		s.Verdict = VerdictSameFinger
+	}
 	return nil
+}
+
+// repeated reports whether the same fingers were wanted twice in a capture and one of them lay in two places each time, under
+// a policy that begins anew only once.
+func repeated(step plan.Step, attempts []biometric.Attempt) bool {
+	if step.Uniqueness != plan.UniqueRestarts {
+		return false
+	}
+	times := map[string]int{}
+	for _, a := range attempts {
+		if a.Hint == biometric.HintSameFinger {
+			times[fmt.Sprint(a.Wanted)]++
+		}
+	}
+	for _, n := range times {
+		if n > 1 {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Session) fault(e Event) error {

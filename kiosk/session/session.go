@@ -84,6 +84,9 @@ const (
 	Station   Actor = "station" // the daemon itself
 )
 
+// VerdictSameFinger says why staff are called where nothing is broken: one finger was shown in two places, twice.
+const VerdictSameFinger = "same-finger"
+
 // Event is one thing that happened. Fields that its kind does not use are ignored.
 type Event struct {
 	Kind Kind      `json:"kind"`
@@ -156,7 +159,7 @@ type Session struct {
 
 	Comparisons []biometric.Comparison `json:"comparisons,omitempty"` // at desks
 
-	Verdict string `json:"verdict,omitempty"` // of the fault that led to assistance
+	Verdict string `json:"verdict,omitempty"` // of the fault that led to assistance, or VerdictSameFinger
 	Alarm   bool   `json:"alarm,omitempty"`   // a presentation-attack alarm led to assistance: for staff only
 	Target  string `json:"target,omitempty"`  // of a hand-over
 	Record  string `json:"record,omitempty"`  // of a completed session
