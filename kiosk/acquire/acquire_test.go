@@ -26,6 +26,7 @@ import (
 // shown is one answer of a fake device: fingers with a score each, left to right, or an error.
 type shown struct {
 	scores []int // the score is written into the finger's first pixel
+	who    []int // numbers that tell fingers apart, written into the second
 	pad    biometric.PADResult
 	seen   int // fingers that progress reports
 	err    error
@@ -83,6 +84,9 @@ func (s *scanner) Capture(ctx context.Context, want []biometric.FingerPosition, 
 	for i, score := range show.scores {
 		box := image.Rect(i*side, 0, (i+1)*side, side)
 		img.Gray.Pix[i*side] = uint8(score)
+		if i < len(show.who) {
+			img.Gray.Pix[i*side+1] = uint8(show.who[i])
+		}
 		img.Fingers = append(img.Fingers, drivers.FingerBox{Box: box, PAD: biometric.PAD{Result: show.pad, Score: 80}})
 	}
 	s.given = append(s.given, img.Gray)

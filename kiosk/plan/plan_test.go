@@ -415,3 +415,23 @@ func ExampleReason_String() {
 	fmt.Println(Reason{Code: CodeOnFileStale, Modality: biometric.Finger, Position: biometric.RightIndex, Date: "2025-09-10"})
 	// Output: finger right-index: on-file-too-old 2025-09-10
 }
+
+func TestWhatFollowsAFingerInTwoPlacesDependsOnWhoStandsThere(t *testing.T) {
+	for id, swap := range map[string][2]string{
+		"nl-residence-permit":              {`"uniqueness": "reject"`, `"uniqueness": "restart"`},
+		"nl-residence-permit-self-service": {`"uniqueness": "restart"`, `"uniqueness": "reject"`},
+	} {
+		data, err := policyFiles.ReadFile("policies/" + id + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err := Parse(data); err != nil || p.Finger.Slaps != SlapsChecked {
+			t.Errorf("%s: %v", id, err)
+		}
+		for _, to := range []string{swap[1], `"fallback": []`} {
+			if _, err := Parse(bytes.Replace(data, []byte(swap[0]), []byte(to), 1)); err == nil {
+				t.Errorf("%s with %s is taken", id, to)
+			}
+		}
+	}
+}

@@ -460,3 +460,37 @@ func TestASessionFromOutsideIsHeldToItsPlan(t *testing.T) {
 		}
 	}
 }
+
+func TestStaffAreCalledWhereOneFingerWasShownTwiceInTwoPlaces(t *testing.T) {
+	showing := func(times int, wanted ...[]biometric.FingerPosition) func(Session) Event {
+		return func(s Session) Event {
+			e := s.by(Device, Rejected)
+			e.Outcome = s.outcome(nil, biometric.PADPassed)
+			e.Outcome.Attempts = nil
+			for i := range times {
+				e.Outcome.Attempts = append(e.Outcome.Attempts, biometric.Attempt{Step: e.Outcome.Step, Hint: biometric.HintSameFinger, Wanted: wanted[i%len(wanted)]})
+			}
+			return e
+		}
+	}
+	pair, right, left := []biometric.FingerPosition{2, 7}, []biometric.FingerPosition{2}, []biometric.FingerPosition{7}
+	for _, c := range []struct {
+		name    string
+		policy  string
+		event   func(Session) Event
+		state   State
+		verdict string
+	}{
+		{"once it goes on by itself", selfService, showing(1, pair), Capturing, ""},
+		{"twice staff are called", selfService, showing(2, pair), Assistance, VerdictSameFinger},
+		{"once each for two fingers it goes on", selfService, showing(2, right, left), Capturing, ""},
+		{"with an attendant it is an attempt like others", supervised, showing(2, pair), Assistance, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := after(t, begin(t, planOf(t, c.policy, []biometric.Modality{biometric.Finger}), Confirming), send(Screen, Confirmed), c.event)
+			if s.State != c.state || s.Verdict != c.verdict {
+				t.Errorf("%s, %q", s.State, s.Verdict)
+			}
+		})
+	}
+}
