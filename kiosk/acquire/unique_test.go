@@ -29,8 +29,8 @@ func (n *named) Extract(img *image.Gray, ppi int) (finger.Template, error) {
 
 func (n *named) Same(a, b finger.Template) (bool, error) { return a.Width == b.Width, nil }
 
-// numbered shows fingers of these numbers, left to right, all of one score.
-func numbered(score int, numbers ...int) shown {
+// fingersOf shows fingers of these numbers, left to right, all of one score.
+func fingersOf(score int, numbers ...int) shown {
 	s := shown{seen: len(numbers), pad: biometric.PADPassed, who: numbers}
 	for range numbers {
 		s.scores = append(s.scores, score)
@@ -48,7 +48,7 @@ func hints(r Result) string {
 
 // In these tables finger 2 is the right index finger and 7 the left, which lies to the left.
 func TestAFingerCountsInOnePlaceOnly(t *testing.T) {
-	good, twice, swapped := numbered(50, 7, 2), numbered(50, 2, 2), numbered(50, 2, 7)
+	good, twice, swapped := fingersOf(50, 7, 2), fingersOf(50, 2, 2), fingersOf(50, 2, 7)
 	for _, c := range []struct {
 		name   string
 		step   func(testing.TB) plan.Step
@@ -61,17 +61,17 @@ func TestAFingerCountsInOnePlaceOnly(t *testing.T) {
 	}{
 		{"with an attendant the attempt counts", supervised, 0, nil, []shown{twice, good}, biometric.Accepted, [2]int{50, 50}, "same-finger "},
 		{"thrice leaves nothing", supervised, 0, nil, []shown{twice}, biometric.Rejected, [2]int{-1, -1}, "same-finger same-finger same-finger"},
-		{"the best before it stays", supervised, 0, nil, []shown{numbered(20, 7, 2), twice}, biometric.Accepted, [2]int{20, 20}, "too-dry same-finger same-finger"},
+		{"the best before it stays", supervised, 0, nil, []shown{fingersOf(20, 7, 2), twice}, biometric.Accepted, [2]int{20, 20}, "too-dry same-finger same-finger"},
 		{"by oneself it begins anew", selfService, 0, nil, []shown{twice, good}, biometric.Accepted, [2]int{50, 50}, "same-finger "},
 		{"by oneself twice ends it", selfService, 0, nil, []shown{twice, twice, good}, biometric.Rejected, [2]int{-1, -1}, "same-finger same-finger"},
-		{"one by one, the first is taken again too", selfService, 1, nil, []shown{numbered(40, 2), numbered(40, 2), numbered(60, 2), numbered(70, 7)},
+		{"one by one, the first is taken again too", selfService, 1, nil, []shown{fingersOf(40, 2), fingersOf(40, 2), fingersOf(60, 2), fingersOf(70, 7)},
 			biometric.Accepted, [2]int{60, 70}, " same-finger  "},
-		{"one by one, twice ends it", selfService, 1, nil, []shown{numbered(40, 2)}, biometric.Rejected, [2]int{-1, -1}, " same-finger  same-finger"},
-		{"a finger of an earlier step", supervised, 0, []Print{{biometric.RightThumb, finger.Template{Width: 7}}}, []shown{good, numbered(50, 9, 2)},
+		{"one by one, twice ends it", selfService, 1, nil, []shown{fingersOf(40, 2)}, biometric.Rejected, [2]int{-1, -1}, " same-finger  same-finger"},
+		{"a finger of an earlier step", supervised, 0, []Print{{biometric.RightThumb, finger.Template{Width: 7}}}, []shown{good, fingersOf(50, 9, 2)},
 			biometric.Accepted, [2]int{50, 50}, "same-finger "},
 		{"the same place captured again", supervised, 0, []Print{{biometric.LeftIndex, finger.Template{Width: 7}}}, []shown{good},
 			biometric.Accepted, [2]int{50, 50}, ""},
-		{"swapped since the attempt before: neither counts", supervised, 0, nil, []shown{numbered(20, 7, 2), swapped, numbered(10, 7, 2)},
+		{"swapped since the attempt before: neither counts", supervised, 0, nil, []shown{fingersOf(20, 7, 2), swapped, fingersOf(10, 7, 2)},
 			biometric.Accepted, [2]int{10, 10}, "too-dry wrong-finger too-dry"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestAFingerCountsInOnePlaceOnly(t *testing.T) {
 }
 
 func TestAFingerThatCannotBeComparedIsTheScannersFault(t *testing.T) {
-	s := &scanner{shows: []shown{numbered(50, 255, 2)}}
+	s := &scanner{shows: []shown{fingersOf(50, 255, 2)}}
 	r, err := (&Acquirer{Finger: &reader{}, Comparer: &named{}}).Capture(t.Context(), supervised(t), s, nil)
 	if r.Status != biometric.Faulted || !errors.Is(err, drivers.ErrCrashed) || len(r.Samples) != 0 {
 		t.Errorf("%s, %v", r.Status, err)
@@ -107,7 +107,7 @@ func TestAFingerThatCannotBeComparedIsTheScannersFault(t *testing.T) {
 func TestWithoutARuleNothingIsCompared(t *testing.T) {
 	st := supervised(t)
 	st.Uniqueness = ""
-	s := &scanner{shows: []shown{numbered(50, 255, 255)}}
+	s := &scanner{shows: []shown{fingersOf(50, 255, 255)}}
 	r, err := (&Acquirer{Finger: &reader{}, Comparer: &named{}}).Capture(t.Context(), st, s, nil)
 	if err != nil || r.Status != biometric.Accepted {
 		t.Errorf("%s, %v", r.Status, err)
