@@ -295,6 +295,8 @@ func TestABrokenRuleIsNamedWithItsFieldAndEdition(t *testing.T) {
 		"a position of no finger":   {set(3, 13, "20"), "field 14.013 FGP: it must be a finger position"},
 		"a missing palm":            {set(4, 18, "21\x1fXX"), "field 14.018 AMP"},
 		"a reason of nobody":        {set(4, 18, "5\x1fYY"), "field 14.018 AMP: each subfield must be the position of one finger and XX or UP"},
+		"a finger missing twice":    {set(4, 18, "5\x1fXX\x1e5\x1fUP"), "field 14.018 AMP: a finger must not be there twice"},
+		"a segment twice":           {set(4, 21, "2\x1f0\x1f9\x1f0\x1f9\x1e2\x1f9\x1f19\x1f0\x1f9"), "field 14.021 SEG: a finger must not be there twice"},
 		"a segment outside":         {set(4, 21, "2\x1f0\x1f97\x1f0\x1f30"), "field 14.021 SEG"},
 		"a segment turned round":    {set(4, 21, "2\x1f24\x1f0\x1f0\x1f30"), "field 14.021 SEG"},
 		"NFIQ 6":                    {set(4, 22, "2\x1f6"), "field 14.022 NQM"},
@@ -373,7 +375,11 @@ func TestEachEditionIsHeldToItsOwnRules(t *testing.T) {
 		"but in 2011":              {version(ansinist.V2011, drop(2, 13)), "field 10.013 SAP: it is mandatory where 10.003 IMT is FACE (a rule of ANSI/NIST-ITL 1-2011)"},
 		"an unknown day in 2013":   {version(ansinist.V2013, set(2, 5, "20260300")), ""},
 		"which 2007 does not have": {version(ansinist.V2007, set(2, 5, "20260300")), "field 10.005 PHD: it must be a date"},
-		"2000":                     {version(ansinist.V2000), ""},
+		"2000":                     {version(ansinist.V2000, drop(2, 13), drop(2, 24), drop(3, 24), drop(4, 18), drop(4, 21), drop(4, 22), drop(4, 23), drop(4, 24), drop(5, 18)), ""},
+		"segments in 2000":         {version(ansinist.V2000, drop(2, 13), drop(2, 24), drop(3, 24), drop(4, 18)), "field 14.021 SEG: this edition does not have the field: it came with ANSI/NIST-ITL 1-2007 (a rule of ANSI/NIST-ITL 1-2000)"},
+		"agency names in 2007":     {version(ansinist.V2007, set(0, 17, "A")), "field 1.017 ANM: this edition does not have the field: it came with ANSI/NIST-ITL 1-2011"},
+		"a field of nobody":        {version(ansinist.V2015, set(0, 19, "A")), "field 1.019 : a Type-1 record has no such field"},
+		"a domain in 1997":         {version(ansinist.V1997), "(a rule of ANSI/NIST-ITL 1a-1997)"},
 	} {
 		_, err := ansinist.Parse(spoil(t, c.change))
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {

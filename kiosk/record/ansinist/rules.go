@@ -18,12 +18,14 @@ const (
 	withImage      // where the record has an image
 )
 
-// rule is what the standard says of one field. check gives what is wrong with a value, or nothing; it may be nil.
+// rule is what the standard says of one field. check gives what is wrong with a value, or nothing; it may be nil. An edition before
+// since has no such field; since is empty for fields that are as old as their record.
 type rule struct {
 	number int
 	name   string
 	need   need
-	check  func(c scope, f Field) string
+	check  check
+	since  Version
 }
 
 // scope is what a check may look at.
@@ -33,69 +35,90 @@ type scope struct {
 	file    File
 }
 
-// rules lists what is held against records of a type, in the order of the fields. Types that are not here are held to nothing
-// but their form.
+// check gives what is wrong with a value, or nothing.
+type check func(c scope, f Field) string
+
+func must(number int, name string, c check) rule { return rule{number, name, mandatory, c, ""} }
+
+func may(number int, name string, c check) rule { return rule{number, name, optional, c, ""} }
+
+func imaged(number int, name string, c check) rule { return rule{number, name, withImage, c, ""} }
+
+// since gives fields the edition that brought them.
+func since(v Version, list ...rule) []rule {
+	for i := range list {
+		list[i].since = v
+	}
+	return list
+}
+
+// rules lists what is held against records of a type. Types that are not here are held to nothing but their form.
 func rules(kind int) []rule {
-	head := []rule{{1, "LEN", mandatory, nil}, {2, "IDC", mandatory, nil}}
+	head := []rule{must(1, "LEN", nil), must(2, "IDC", nil)}
 	switch kind {
 	case 1:
 		return transactionRules()
 	case 3, 4, 5, 6:
-		return append(head, rule{3, "IMP", mandatory, between(0, 29)}, rule{4, "FGP", mandatory, list(between(0, 15))},
-			rule{5, "ISR", mandatory, between(0, 1)}, rule{6, "HLL", mandatory, between(1, 65535)}, rule{7, "VLL", mandatory, between(1, 65535)},
-			rule{8, map[bool]string{true: "BCA", false: "GCA"}[kind > 4], mandatory, between(0, 6)})
+		return append(append(head, must(3, "IMP", between(0, 29)), must(4, "FGP", list(between(0, 15)))), binaryRules(kind)...)
 	case 8:
-		return append(head, rule{3, "SIG", mandatory, between(0, 1)}, rule{4, "SRT", mandatory, between(0, 2)},
-			rule{5, "ISR", mandatory, between(0, 1)}, rule{6, "HLL", mandatory, nil}, rule{7, "VLL", mandatory, nil})
+		return append(head, must(3, "SIG", between(0, 1)), must(4, "SRT", between(0, 2)), must(5, "ISR", between(0, 1)), must(6, "HLL", nil), must(7, "VLL", nil))
 	case 9:
-		return append(head, rule{3, "IMP", mandatory, between(0, 43)}, rule{4, "FMT", mandatory, nil})
+		return append(head, must(3, "IMP", between(0, 43)), must(4, "FMT", nil))
 	case 10:
 		return append(head, faceRules()...)
 	case 13, 14, 15:
 		return append(head, frictionRules(kind)...)
 	case 16:
-		return append(append(head, rule{3, "UDI", mandatory, nil}, rule{4, "SRC", mandatory, nil}, rule{5, "UTD", mandatory, captured}), imageRules("BPX")...)
+		head = append(head, must(3, "UDI", nil), must(4, "SRC", nil), must(5, "UTD", captured))
+		return append(head, imageRules("BPX", between(1, 64))...)
 	}
 	return head
 }
 
 func transactionRules() []rule {
-	return []rule{
-		{1, "LEN", mandatory, nil}, {2, "VER", mandatory, nil}, {3, "CNT", mandatory, nil},
-		{4, "TOT", mandatory, matches(`^[!-~]{1,16}$`, "one word of at most 16 characters")},
-		{5, "DAT", mandatory, transactionDate}, {6, "PRY", optional, between(1, 9)},
-		{7, "DAI", mandatory, filled}, {8, "ORI", mandatory, filled}, {9, "TCN", mandatory, filled}, {10, "TCR", optional, filled},
-		{11, "NSR", optional, resolution}, {12, "NTR", optional, resolution}, {13, "DOM", optional, filled},
-		{14, "GMT", optional, matches(`^\d{14}Z$`, "a UTC time of the form YYYYMMDDHHMMSSZ")}, {15, "DCS", optional, characterSets},
-		{16, "APS", optional, filled}, {17, "ANM", optional, nil}, {18, "GNS", optional, nil},
+	list := []rule{
+		must(1, "LEN", nil), must(2, "VER", nil), must(3, "CNT", nil),
+		must(4, "TOT", matches(`^[!-~]{1,16}$`, "one word of at most 16 characters")),
+		must(5, "DAT", transactionDate), may(6, "PRY", between(1, 9)),
+		must(7, "DAI", filled), must(8, "ORI", filled), must(9, "TCN", filled), may(10, "TCR", filled),
+		may(11, "NSR", resolution), may(12, "NTR", resolution),
 	}
+	list = append(list, since(V2000, may(13, "DOM", filled),
+		may(14, "GMT", matches(`^\d{14}Z$`, "a UTC time of the form YYYYMMDDHHMMSSZ")), may(15, "DCS", characterSets))...)
+	list = append(list, since(V2011, may(16, "APS", filled), may(17, "ANM", nil))...)
+	return append(list, since(V2013, may(18, "GNS", nil))...)
 }
 
-func imageRules(depth string) []rule {
+func binaryRules(kind int) []rule {
+	compression := map[bool]string{true: "BCA", false: "GCA"}[kind > 4]
+	return []rule{must(5, "ISR", between(0, 1)), must(6, "HLL", between(1, 65535)), must(7, "VLL", between(1, 65535)), must(8, compression, between(0, 6))}
+}
+
+func imageRules(last string, c check) []rule {
 	return []rule{
-		{6, "HLL", withImage, lineLength}, {7, "VLL", withImage, lineLength}, {8, "SLC", withImage, between(0, 2)},
-		{9, "THPS", withImage, between(1, 99999)}, {10, "TVPS", withImage, between(1, 99999)}, {11, "CGA", withImage, compression},
-		{12, depth, withImage, map[bool]func(scope, Field) string{true: between(1, 64), false: colourSpace}[depth == "BPX"]},
+		imaged(6, "HLL", lineLength), imaged(7, "VLL", lineLength), imaged(8, "SLC", between(0, 2)),
+		imaged(9, "THPS", between(1, 99999)), imaged(10, "TVPS", between(1, 99999)), imaged(11, "CGA", compression), imaged(12, last, c),
 	}
 }
 
 func faceRules() []rule {
-	all := []rule{{3, "IMT", mandatory, imageType}, {4, "SRC", mandatory, filled}, {5, "PHD", mandatory, captured}}
-	all = append(all, imageRules("CSP")...)
-	return append(all, rule{13, "SAP", optional, acquisitionProfile}, rule{20, "POS", optional, oneOf("F", "R", "L", "A", "D")}, rule{21, "POA", optional, nil},
-		rule{24, "SQS", optional, qualities(0)}, rule{38, "COM", optional, nil}, rule{904, "MMS", optional, nil}, rule{992, "T2C", optional, between(0, 99)})
+	list := []rule{must(3, "IMT", imageType), must(4, "SRC", filled), must(5, "PHD", captured)}
+	list = append(list, imageRules("CSP", colourSpace)...)
+	list = append(list, since(V2007, may(13, "SAP", acquisitionProfile), may(24, "SQS", qualities(0)))...)
+	return append(list, may(20, "POS", oneOf("F", "R", "L", "A", "D")), may(21, "POA", nil), may(38, "COM", nil), may(904, "MMS", nil), may(992, "T2C", between(0, 99)))
 }
 
 func frictionRules(kind int) []rule {
-	positions := map[int]func(scope, Field) string{13: between(0, 99), 14: fingerPosition, 15: between(20, 86)}[kind]
-	all := []rule{{3, "IMP", mandatory, between(0, 43)}, {4, "SRC", mandatory, filled}, {5, "FCD", mandatory, captured}}
-	all = append(all, imageRules("BPX")...)
-	all = append(all, rule{13, "FGP", mandatory, list(positions)}, rule{16, "SHPS", optional, between(1, 99999)}, rule{17, "SVPS", optional, between(1, 99999)})
+	position := map[int]check{13: between(0, 99), 14: fingerPosition, 15: between(20, 86)}[kind]
+	all := []rule{must(3, "IMP", between(0, 43)), must(4, "SRC", filled), must(5, "FCD", captured), must(13, "FGP", list(position)),
+		may(16, "SHPS", between(1, 99999)), may(17, "SVPS", between(1, 99999)), may(904, "MMS", nil)}
+	all = append(all, imageRules("BPX", between(1, 64))...)
 	if kind == 14 {
-		all = append(all, rule{18, "AMP", optional, amputations}, rule{20, "COM", optional, nil}, rule{21, "SEG", optional, segments},
-			rule{22, "NQM", optional, nfiq}, rule{23, "SQM", optional, segmentQuality}, rule{24, "FQM", optional, qualities(1)})
+		all = append(all, may(20, "COM", nil))
+		all = append(all, since(V2007, may(18, "AMP", amputations), may(21, "SEG", segments), may(22, "NQM", nfiq), may(23, "SQM", segmentQuality),
+			may(24, "FQM", qualities(1)))...)
 	}
-	return append(all, rule{904, "MMS", optional, nil})
+	return all
 }
 
 // judge holds every record to its rules.
@@ -121,6 +144,8 @@ func (p *parser) apply(rule rule, c scope) error {
 	switch {
 	case !ok && (rule.need == mandatory || rule.need == withImage && c.record.Image != nil):
 		return p.fail(rule.number, "it is mandatory")
+	case ok && c.version < rule.since:
+		return p.fail(rule.number, "this edition does not have the field: it came with %s", rule.since.Edition())
 	case !ok || rule.check == nil:
 		return nil
 	}
@@ -171,6 +196,9 @@ func excused(r Record) bool {
 
 func (p *parser) wholeTransaction(c scope) error {
 	for _, f := range c.record.Fields {
+		if Name(1, f.Number) == "" {
+			return p.fail(f.Number, "a Type-1 record has no such field")
+		}
 		if i := slices.IndexFunc(f.Value, func(b byte) bool { return b != RS && b != US && (b < ' ' || b > '~') }); i >= 0 {
 			return p.fail(f.Number, "a Type-1 record must be of printable 7-bit characters; byte %d of this field is another", i+1)
 		}
@@ -194,7 +222,7 @@ func filled(_ scope, f Field) string {
 }
 
 // between demands one number in a range.
-func between(low, high int) func(scope, Field) string {
+func between(low, high int) check {
 	return func(_ scope, f Field) string {
 		if n, ok := digits(f.Value); !ok || len(f.Value) == 0 || n < low || n > high {
 			return fmt.Sprintf("it must be a number from %d to %d", low, high)
@@ -204,11 +232,11 @@ func between(low, high int) func(scope, Field) string {
 }
 
 // list applies a check to every subfield and item.
-func list(check func(scope, Field) string) func(scope, Field) string {
+func list(each check) check {
 	return func(c scope, f Field) string {
 		for _, items := range f.Subfields() {
 			for _, item := range items {
-				if wrong := check(c, Text(f.Number, item)); wrong != "" {
+				if wrong := each(c, Text(f.Number, item)); wrong != "" {
 					return wrong
 				}
 			}
@@ -217,7 +245,7 @@ func list(check func(scope, Field) string) func(scope, Field) string {
 	}
 }
 
-func matches(pattern, what string) func(scope, Field) string {
+func matches(pattern, what string) check {
 	return func(_ scope, f Field) string {
 		if !regexp.MustCompile(pattern).Match(f.Value) {
 			return "it must be " + what
@@ -226,7 +254,7 @@ func matches(pattern, what string) func(scope, Field) string {
 	}
 }
 
-func oneOf(words ...string) func(scope, Field) string {
+func oneOf(words ...string) check {
 	return func(_ scope, f Field) string {
 		if !slices.Contains(words, string(f.Value)) {
 			return "it must be one of " + strings.Join(words, ", ")
@@ -323,6 +351,9 @@ func fingerPosition(_ scope, f Field) string {
 }
 
 func amputations(_ scope, f Field) string {
+	if twice(f) {
+		return "a finger must not be there twice"
+	}
 	for _, items := range f.Subfields() {
 		if len(items) != 2 || !single(items[0]) || items[1] != "XX" && items[1] != "UP" {
 			return "each subfield must be the position of one finger and XX or UP"
@@ -331,7 +362,22 @@ func amputations(_ scope, f Field) string {
 	return ""
 }
 
+// twice reports whether two subfields are of one finger.
+func twice(f Field) bool {
+	seen := map[string]bool{}
+	for _, items := range f.Subfields() {
+		if seen[items[0]] {
+			return true
+		}
+		seen[items[0]] = true
+	}
+	return false
+}
+
 func segments(c scope, f Field) string {
+	if twice(f) {
+		return "a finger must not be there twice"
+	}
 	width, _ := c.record.Int(6)
 	height, _ := c.record.Int(7)
 	for _, items := range f.Subfields() {
@@ -359,7 +405,7 @@ func nfiq(c scope, f Field) string {
 }
 
 // qualities checks metrics of three items, score, vendor and product, behind as many positions as there are in front.
-func qualities(front int) func(scope, Field) string {
+func qualities(front int) check {
 	return func(c scope, f Field) string {
 		for _, items := range f.Subfields() {
 			if len(items) != front+3 || front == 1 && !single(items[0]) || !quality(items[front:], c.version) {
