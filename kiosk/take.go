@@ -133,8 +133,8 @@ func (d *Daemon) resumeHere(s session.Session, t station.Ticket, b *handover.Bun
 		if sample.Modality == biometric.Finger {
 			d.cur.brought = append(d.cur.brought, sample.Position)
 		}
-		d.vault.add(sample.Step, []biometric.Sample{sample.Sample})
 	}
+	d.vault.adopt(b.Samples)
 	b.Samples = nil
 	d.vault.retain(s.Outcomes)
 	d.log.Info("session", "session", s.ID, "ticket", t.ID, "attempt", t.Attempt, "state", s.State, "taken", true)

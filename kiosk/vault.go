@@ -27,6 +27,14 @@ func (v *vault) add(step string, samples []biometric.Sample) {
 	}
 }
 
+// adopt keeps the samples that another station captured; of what was there nothing is left.
+func (v *vault) adopt(samples []handover.Sample) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.drop(func(handover.Sample) bool { return true })
+	v.samples = slices.Clone(samples)
+}
+
 // retain overwrites what no outcome holds any more.
 func (v *vault) retain(outcomes []biometric.Outcome) {
 	v.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"loket/firmware-sim/stage"
+	"loket/kiosk/biometric"
 )
 
 type demoCmd struct {
@@ -107,11 +108,11 @@ func staffed(ctx context.Context, centre *stage.Centre, code func(context.Contex
 	var work sync.WaitGroup
 	attend := func(a stage.Attendant) { work.Go(func() { _ = a.Run(ctx) }) }
 	if centre.Desk {
-		attend(stage.Attendant{Kiosk: centre.Kiosk, Pseudonym: "attendant-1", Desk: stage.DeskName})
-		attend(stage.Attendant{Kiosk: centre.Counter, Pseudonym: "attendant-2", Code: code})
+		attend(stage.Attendant{Kiosk: centre.Kiosk, Pseudonym: "attendant-1", Desk: stage.DeskName, Control: centre.Control()})
+		attend(stage.Attendant{Kiosk: centre.Counter, Pseudonym: "attendant-2", Code: code, Control: centre.DeskControl()})
 		work.Go(func() { _ = centre.Accompany(ctx) })
 	} else {
-		attend(stage.Attendant{Kiosk: centre.Kiosk, Pseudonym: "attendant-1"})
+		attend(stage.Attendant{Kiosk: centre.Kiosk, Pseudonym: "attendant-1", Control: centre.Control()})
 	}
 	return func() {
 		stop()
@@ -123,7 +124,7 @@ func staffed(ctx context.Context, centre *stage.Centre, code func(context.Contex
 func one(ctx context.Context, centre *stage.Centre, reference string, byCode bool) (stage.Intake, error) {
 	ctx, cancel := context.WithTimeout(ctx, intakeLimit)
 	defer cancel()
-	ticket, err := centre.Ticket(ctx, reference)
+	ticket, err := centre.Ticket(ctx, reference, biometric.Signature)
 	if err != nil {
 		return stage.Intake{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"loket/firmware-sim/stage"
+	"loket/kiosk/biometric"
 )
 
 type runCmd struct {
@@ -35,7 +36,7 @@ func (r runCmd) Run(ctx context.Context, c *cli) error {
 	ctl := fmt.Sprintf("%s --socket %s", filepath.Join(c.Bin, "kioskctl"), nearby(centre.Socket()))
 	fmt.Printf("The centre is up: %s.\n\n", centre.Describe())
 	for range 3 {
-		t, err := centre.Ticket(ctx, centre.NextReference())
+		t, err := centre.Ticket(ctx, centre.NextReference(), biometric.Signature)
 		if err != nil {
 			return err
 		}

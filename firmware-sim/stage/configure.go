@@ -173,8 +173,9 @@ func event(ctx context.Context, control, line string) error {
 
 // simState is what a simulator tells of its person.
 type simState struct {
-	Person            int   `json:"person"`
-	HumanMilliseconds int64 `json:"human_ms"`
+	Person            int    `json:"person"`
+	Seed              uint64 `json:"seed"`
+	HumanMilliseconds int64  `json:"human_ms"`
 }
 
 // state asks a simulator how its person is.

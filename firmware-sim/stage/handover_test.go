@@ -16,7 +16,6 @@ import (
 	"loket/kiosk/biometric"
 	"loket/kiosk/record"
 	"loket/kiosk/session"
-	"loket/queue"
 	"loket/queue/station"
 )
 
@@ -155,7 +154,7 @@ func TestAFingerIsExceptedAtAKioskAndAnotherCapturedAtADesk(t *testing.T) {
 
 func TestAnOverrideNeedsAReasonAndSomebodyWhoSaysWhoTheyAre(t *testing.T) {
 	ctx, c, staff := withDesk(t, stage.Options{})
-	issued, err := c.Book(ctx, "face-only", stage.ApplicantName, queue.ResidencePermit().ID, time.Time{}, biometric.Face) // no print to compare
+	issued, err := c.Book(ctx, stage.Booking{Reference: "face-only", Asked: []biometric.Modality{biometric.Face}}) // no print to compare
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +206,7 @@ func TestAnOverrideNeedsAReasonAndSomebodyWhoSaysWhoTheyAre(t *testing.T) {
 
 func TestScriptsDoWhatAnAttendantDoes(t *testing.T) {
 	ctx, c, staff := withDesk(t, stage.Options{})
-	issued, err := c.Book(ctx, "face-only", stage.ApplicantName, queue.ResidencePermit().ID, time.Time{}, biometric.Face) // no print to compare
+	issued, err := c.Book(ctx, stage.Booking{Reference: "face-only", Asked: []biometric.Modality{biometric.Face}}) // no print to compare
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,19 +23,30 @@ const (
 	ApplicantBorn = "1990-01-02"
 )
 
-// Ticket puts an appointment of one person who owes a photograph and fingerprints, as a partner's system would, and returns
-// the ticket.
-func (c *Centre) Ticket(ctx context.Context, reference string) (station.IssuedTicket, error) {
-	return c.Book(ctx, reference, ApplicantName, queue.ResidencePermit().ID, time.Time{}, biometric.Face, biometric.Finger)
+// Booking is an appointment of one person as a partner's system puts it. What is zero is the simulation's usual person, who owes
+// a photograph and fingerprints of the centre's one service, as a walk-in.
+type Booking struct {
+	Reference, Name, Service string
+	Born                     queue.Date
+	At                       time.Time
+	Asked                    []biometric.Modality
 }
 
-// Book does the same for a person, a service, a time and whatever is asked for. The zero time is a walk-in.
-func (c *Centre) Book(ctx context.Context, reference, name, service string, at time.Time, asked ...biometric.Modality) (station.IssuedTicket, error) {
+// Ticket puts an appointment of the usual person, and returns the ticket. also names what is asked for besides.
+func (c *Centre) Ticket(ctx context.Context, reference string, also ...biometric.Modality) (station.IssuedTicket, error) {
+	return c.Book(ctx, Booking{Reference: reference, Asked: append([]biometric.Modality{biometric.Face, biometric.Finger}, also...)})
+}
+
+// Book puts an appointment, and returns the ticket.
+func (c *Centre) Book(ctx context.Context, b Booking) (station.IssuedTicket, error) {
+	if len(b.Asked) == 0 {
+		b.Asked = []biometric.Modality{biometric.Face, biometric.Finger}
+	}
 	partner := station.Client{BaseURL: c.url(c.Ports.Queue), HTTP: c.Partner}
-	visit, err := partner.PutAppointment(ctx, reference, station.Appointment{At: at,
+	visit, err := partner.PutAppointment(ctx, b.Reference, station.Appointment{At: b.At,
 		Persons: []station.AppointmentPerson{{
-			Reference: reference, Name: name, BirthDate: ApplicantBorn,
-			Services: []station.AppointmentService{{Service: service, Asked: asked, OnFile: station.OnFileList{}}},
+			Reference: b.Reference, Name: cmp.Or(b.Name, ApplicantName), BirthDate: cmp.Or(b.Born, ApplicantBorn),
+			Services: []station.AppointmentService{{Service: cmp.Or(b.Service, queue.ResidencePermit().ID), Asked: b.Asked, OnFile: station.OnFileList{}}},
 		}},
 	})
 	if err != nil {

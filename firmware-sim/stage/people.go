@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	"loket/firmware-sim/subject"
+	"loket/firmware-sim/synth"
 	"loket/kiosk/api"
 	"loket/kiosk/biometric"
+	"loket/kiosk/biometric/ink"
 	"loket/kiosk/session"
 )
 
@@ -21,6 +24,8 @@ type Attendant struct {
 	Desk string
 	// Code gives a one-time code of the console, for decisions that need one; nil for none.
 	Code func(ctx context.Context) (string, error)
+	// Control is the address of the simulated devices, whose person signs; empty for the first person of all, on the screen.
+	Control string
 	// Except is tried when a device or a person can't go on; nil resumes.
 	Except func(api.Status) []biometric.Exception
 	// Seen is called with each status before it is acted on; it may be nil.
@@ -31,22 +36,17 @@ type Attendant struct {
 func (a *Attendant) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := a.Kiosk.Watch(ctx, func(st api.Status) error {
-			if e, act := a.answer(st); act {
-				if a.Seen != nil {
-					a.Seen(st)
-				}
-				c := api.Command{Event: &e, Session: st.Session.ID}
-				if e.Kind == session.Override {
-					var err error
-					if c.Code, err = a.Code(ctx); err != nil {
-						return err
-					}
-				}
-				_, err := a.Kiosk.Do(ctx, c)
-				var refused *api.Error
-				if err != nil && !errors.As(err, &refused) {
-					return err
-				}
+			c, act, err := a.command(ctx, st)
+			if err != nil || !act {
+				return err
+			}
+			if a.Seen != nil {
+				a.Seen(st)
+			}
+			_, err = a.Kiosk.Do(ctx, c)
+			var refused *api.Error
+			if err != nil && !errors.As(err, &refused) {
+				return err
 			}
 			return nil
 		})
@@ -55,6 +55,60 @@ func (a *Attendant) Run(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// command is what people have a station do about a status.
+func (a *Attendant) command(ctx context.Context, st api.Status) (c api.Command, act bool, err error) {
+	if signing(st) {
+		c.Session = st.Session.ID
+		c.Sign, err = a.sign(ctx)
+		return c, true, err
+	}
+	e, act := a.answer(st)
+	if !act {
+		return c, false, nil
+	}
+	c.Session, c.Event = st.Session.ID, &e
+	if e.Kind == session.Override {
+		c.Code, err = a.Code(ctx)
+	}
+	return c, true, err
+}
+
+// signing says that a signature is waited for.
+func signing(st api.Status) bool {
+	if st.Session == nil || st.Session.State != session.Capturing || st.Guidance == nil {
+		return false
+	}
+	step, open := st.Session.Current()
+	return open && step.Modality == biometric.Signature && st.Guidance.Step == step.ID
+}
+
+// sign signs as the person at the devices does.
+func (a *Attendant) sign(ctx context.Context) (*api.Sign, error) {
+	who := synth.Person(1)
+	if a.Control != "" {
+		at, err := state(ctx, a.Control)
+		if err != nil {
+			return nil, err
+		}
+		who = subject.Who(at.Seed, at.Person)
+	}
+	k := Signature(who)
+	return &api.Sign{Ink: &k}, nil
+}
+
+// Signature is what somebody of the simulation writes on a screen.
+func Signature(who synth.Person) ink.Ink {
+	k := ink.Ink{Width: 100 * synth.ScribbleWidth, Height: 100 * synth.ScribbleHeight}
+	for _, s := range who.Scribble() {
+		var stroke ink.Stroke
+		for _, p := range s {
+			stroke = append(stroke, ink.Point{X: int(100 * p.X), Y: int(100 * p.Y), T: int(1000 * p.T)})
+		}
+		k.Strokes = append(k.Strokes, stroke)
+	}
+	return k
 }
 
 // answer says what people do about a status.

@@ -354,8 +354,11 @@ func (s *Subject) become(ctx context.Context, person int) error {
 func (s *Subject) who() synth.Person {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return synth.Person(s.opt.Seed*1_000_003 + uint64(s.person))
+	return Who(s.opt.Seed, s.person)
 }
+
+// Who is the n-th person of those that a seed stands for, from 1.
+func Who(seed uint64, n int) synth.Person { return synth.Person(seed*1_000_003 + uint64(n)) }
 
 // prepare draws the first person while nobody has asked for them yet.
 func (s *Subject) prepare(ctx context.Context) {

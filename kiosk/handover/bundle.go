@@ -15,6 +15,7 @@ import (
 	"filippo.io/age"
 
 	"loket/kiosk/biometric"
+	"loket/kiosk/biometric/ink"
 	"loket/kiosk/identity"
 	"loket/kiosk/record"
 	"loket/kiosk/session"
@@ -268,21 +269,29 @@ func (h Header) held() error {
 	type place struct {
 		step   string
 		finger biometric.FingerPosition
+		form   string // media type, of a signature
 	}
 	want := map[place]bool{}
 	for _, o := range h.Session.Outcomes {
-		if o.Modality != biometric.Finger {
-			want[place{o.Step, 0}] = true
+		switch o.Modality {
+		case biometric.Face:
+			want[place{o.Step, 0, ""}] = true
+		case biometric.Signature: // its picture and its strokes
+			want[place{o.Step, 0, "image/png"}], want[place{o.Step, 0, ink.MediaType}] = true, true
 		}
 		for _, f := range o.Captured {
-			want[place{o.Step, f}] = true
+			want[place{o.Step, f, ""}] = true
 		}
 	}
 	for _, p := range h.Parts {
-		if !want[place{p.Step, p.Position}] {
+		at := place{p.Step, p.Position, ""}
+		if p.Modality == biometric.Signature {
+			at.form = p.MediaType
+		}
+		if !want[at] {
 			return errors.New("a sample is there twice, or of nothing that the session holds")
 		}
-		delete(want, place{p.Step, p.Position})
+		delete(want, at)
 	}
 	if len(want) > 0 {
 		return errors.New("a sample is missing of what the session holds")

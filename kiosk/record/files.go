@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/draw"
 	"image/png"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/image/draw"
 
 	"loket/kiosk/biometric"
 	"loket/kiosk/biometric/wsq"
@@ -279,16 +280,26 @@ func permanence(e biometric.Entry) string {
 	return "none"
 }
 
-// bits makes a signature's image one of black and white, half way between.
+// signatureScale is what ISR (8.005) of 0 stands for, in pixels an inch.
+const signatureScale = 500
+
+// bits makes a signature's image one of black and white, half way between, at the scale that Type-8 records have. An image without
+// a scale, or with a finer one, keeps its size.
 func bits(s biometric.Sample) (ansinist.Signature, error) {
 	grey, err := greyOf(s)
 	if err != nil {
 		return ansinist.Signature{}, err
 	}
-	defer clear(grey.Pix)
+	defer func() { clear(grey.Pix) }()
+	if s.PPI > 0 && s.PPI < signatureScale {
+		larger := image.NewGray(image.Rect(0, 0, (grey.Rect.Dx()*signatureScale+s.PPI-1)/s.PPI, (grey.Rect.Dy()*signatureScale+s.PPI-1)/s.PPI))
+		draw.BiLinear.Scale(larger, larger.Rect, grey, grey.Rect, draw.Src, nil)
+		clear(grey.Pix)
+		grey = larger
+	}
 	w, h := grey.Rect.Dx(), grey.Rect.Dy()
 	row := (w + 7) / 8
-	out := ansinist.Signature{Width: w, Height: h, Bits: make([]byte, row*h), Native: s.PPI > 500}
+	out := ansinist.Signature{Width: w, Height: h, Bits: make([]byte, row*h), Native: s.PPI > signatureScale}
 	for y := range h {
 		for x := range w {
 			if grey.Pix[y*grey.Stride+x] < 128 {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"loket/kiosk/biometric"
+	"loket/kiosk/biometric/ink"
 	"loket/kiosk/biometric/wsq"
 	"loket/kiosk/plan"
 	"loket/kiosk/record"
@@ -398,5 +399,27 @@ func TestTheVectorsAreWhatIsWritten(t *testing.T) {
 		if want, err := os.ReadFile(fileVectors + name); err != nil || !bytes.Equal(data, want) {
 			t.Errorf("%s is written otherwise than the vector: %v (hint: go test ./kiosk/record -run Vectors -update)", name, err)
 		}
+	}
+}
+
+func TestASignatureIsAPictureAndStrokesAndItsTypeEightIsAtTheScaleOfTheStandard(t *testing.T) {
+	m, samples := intake(t)
+	k := ink.Ink{Width: 6000, Height: 2000, Strokes: []ink.Stroke{{{X: 500, Y: 1000}, {X: 5500, Y: 1000, T: 900}}}}
+	samples[3] = biometric.Sample{Modality: biometric.Signature, MediaType: "image/png", Data: encodePNG(t, k.Draw()), PPI: ink.PPI}
+	samples = append(samples, biometric.Sample{Modality: biometric.Signature, MediaType: ink.MediaType, Data: k.InkML()})
+	f, err := ansinist.Parse(files(t, m, samples)["record.an2"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := f.Records[len(f.Records)-1]
+	width, _ := last.Int(6)
+	height, _ := last.Int(7)
+	if native, _ := last.Int(5); last.Type != 8 || native != 0 || width != 1182 || height != 395 { // 709 by 237 px at 300 ppi
+		t.Fatalf("Type-%d, ISR %d, %d by %d", last.Type, native, width, height)
+	}
+	black := func(x, y int) bool { return last.Image[y*((width+7)/8)+x/8]&(0x80>>(x%8)) != 0 }
+	at := func(hundredths int) int { return hundredths * 500 / 2540 }
+	if !black(at(500), at(1000)) || !black(at(3000), at(1000)) || !black(at(5500), at(1000)) || black(at(300), at(1000)) || black(at(3000), at(900)) {
+		t.Error("the line is not where it was written")
 	}
 }
