@@ -16,16 +16,19 @@ func Same(score float64) bool { return score >= Threshold }
 
 // Compare tells how much two templates have in common, 0 and up, whichever way either finger was turned or moved. It gives the
 // same score both ways round, changes neither, and may be called from several goroutines at once. A template without minutiae
-// scores 0 with everything.
+// scores 0 with everything. What
+// was made of the templates is wiped.
 func Compare(a, b Template) (score float64, err error) {
 	left, err := newConstellation(a)
 	if err != nil {
 		return 0, fmt.Errorf("comparing fingers: %w", err)
 	}
+	defer left.wipe()
 	right, err := newConstellation(b)
 	if err != nil {
 		return 0, fmt.Errorf("comparing fingers: %w", err)
 	}
+	defer right.wipe()
 	if left.after(right) {
 		left, right = right, left
 	}
@@ -60,6 +63,12 @@ type constellation struct {
 	stars     []star
 	outline   outline
 	surrounds []surround
+}
+
+func (c constellation) wipe() {
+	clear(c.stars)
+	clear(c.outline)
+	clear(c.surrounds)
 }
 
 // newConstellation checks a template, whoever made it, and describes the surroundings of each minutia.

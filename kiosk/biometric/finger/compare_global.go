@@ -233,7 +233,7 @@ func (c constellation) extend(o constellation, f fit) []union {
 }
 
 // scoreScale puts the scores of different fingers below [Threshold].
-const scoreScale = 33.0
+const scoreScale = 32.0
 
 // score weighs the pairs, by how closely they lie on each other and how alike they are around, against all that was seen of
 // either finger where the other was seen too: a clear minutia without its like speaks against, one that may be a speck doesn't.

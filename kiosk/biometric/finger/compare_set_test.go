@@ -187,7 +187,7 @@ func TestTwentyFingersAreThemselvesAndNoOther(t *testing.T) {
 }
 
 // The people from testPeople on are for the final figures alone: nothing was ever tuned on them.
-const testPeople = 2_000_000
+const testPeople = 3_000_000
 
 // BenchmarkFingers measures errors over LOKET_FINGERS fingers (20 where that isn't set), each pressed three times. The first
 // run grows the fingers, half a second each.

@@ -15,6 +15,3 @@ type Report struct {
 }
 
 const mmPerInch = 25.4
-
-// ramp is 0 up to low, 1 from high on, and straight between.
-func ramp(v, low, high float64) float64 { return min(max((v-low)/(high-low), 0), 1) }

@@ -72,6 +72,7 @@ func Extract(img *image.Gray, ppi int) (Template, error) {
 	work := normalise(img, ppi)
 	defer work.wipe()
 	field := newFlow(work)
+	defer field.wipe()
 	wave := demodulate(work, field)
 	defer wave.wipe()
 	found := sift(spirals(wave, work), wave, field)

@@ -50,13 +50,16 @@ func newFlow(p prepared) flow {
 			}
 		}
 	}
-	spectra = smooth(spectra, f.w, f.h)
+	smooth(spectra, f.w, f.h)
 	for i, s := range spectra {
 		f.places[i] = s.place()
 	}
+	clear(spectra)
 	f.settle()
 	return f
 }
+
+func (f flow) wipe() { clear(f.places) }
 
 // padded returns p with a border of zeros.
 func (p plane) padded(border int) plane {
@@ -129,25 +132,30 @@ func periodOf(i int) float64 {
 	return shortestPeriod * math.Pow(longestPeriod/shortestPeriod, float64(i)/(wavePeriods-1))
 }
 
-// smooth mixes each spectrum with those of the places around it by a 5x5 binomial filter.
-func smooth(in []spectrum, w, h int) []spectrum {
-	out := make([]spectrum, len(in))
-	for _, step := range []int{1, w} {
-		clear(out)
-		for i := range in {
-			at, n := i%w, w
-			if step == w {
-				at, n = i/w, h
-			}
-			for j, weight := range [5]float32{1, 4, 6, 4, 1} {
-				if k := at + j - 2; k >= 0 && k < n {
-					out[i].add(&in[i+(j-2)*step], weight/16)
-				}
+// smooth mixes each spectrum of w by h places with those of the places around it by a 5x5 binomial filter.
+func smooth(spectra []spectrum, w, h int) {
+	for y := range h {
+		smoothLine(spectra[y*w:], w, 1)
+	}
+	for x := range w {
+		smoothLine(spectra[x:], h, w)
+	}
+}
+
+// smoothLine mixes n spectra, step apart.
+func smoothLine(spectra []spectrum, n, step int) {
+	line := make([]spectrum, n)
+	for i := range line {
+		for k, weight := range [5]float32{1, 4, 6, 4, 1} {
+			if j := i + k - 2; j >= 0 && j < n {
+				line[i].add(&spectra[j*step], weight/16)
 			}
 		}
-		in, out = out, in
 	}
-	return in
+	for i := range line {
+		spectra[i*step] = line[i]
+	}
+	clear(line)
 }
 
 func (s *spectrum) add(other *spectrum, weight float32) {
@@ -186,6 +194,7 @@ func (f *flow) settle() {
 		p.period = f.distance(i, 4)
 		next[i] = p
 	}
+	clear(f.places)
 	f.places = next
 }
 

@@ -36,8 +36,7 @@ const (
 // normalise brings an image to workPPI, finds the finger in it, and levels ink and contrast.
 func normalise(img *image.Gray, ppi int) prepared {
 	p := prepared{ridges: reduce(img, ppi)}
-	_, deviation := level(p.ridges, fill(p.ridges, 1), maskReach)
-	finger := mask(deviation)
+	finger := mask(p.ridges)
 	mean, deviation := level(p.ridges, finger, levelReach)
 	for i, in := range finger.v {
 		const faint, most = 4, 2.5 // grey levels; deviations
@@ -124,9 +123,12 @@ func slide(out, in []float32, n, step, reach int) {
 	}
 }
 
-// mask is 1 where the image varies as ridges do, compared with its liveliest tenth, and 0 elsewhere. What is surrounded by
-// ridges counts as ridges.
-func mask(deviation plane) plane {
+// mask is 1 where p varies as ridges do, compared with its liveliest tenth, and 0 elsewhere. What is surrounded by ridges counts
+// as ridges.
+func mask(p plane) plane {
+	mean, deviation := level(p, fill(p, 1), maskReach)
+	defer clear(mean.v)
+	defer clear(deviation.v)
 	least := max(0.3*quantile(deviation, 0.9), 5)
 	out := newPlane(deviation.w, deviation.h)
 	for i, d := range deviation.v {

@@ -9,14 +9,14 @@ import (
 
 type minutiaeCmd struct {
 	imageFlags
-	File string `arg:"" help:"An image of one finger: PGM or PNG." placeholder:"FILE"`
+	File string `arg:"" help:"An image of one finger: PGM, PNG or WSQ." placeholder:"FILE"`
 }
 
 // minutia is a minutia in JSON.
 type minutia struct {
 	X       int                `json:"x"`
 	Y       int                `json:"y"`
-	Angle   float64            `json:"angle"` // degrees
+	Angle   float64            `json:"angle"` // degrees, anticlockwise from the positive x axis
 	Type    finger.MinutiaType `json:"type"`
 	Quality int                `json:"quality"`
 }
@@ -63,7 +63,7 @@ func extract(f imageFlags, path string) (finger.Template, error) {
 
 type compareCmd struct {
 	imageFlags
-	First  string `arg:"" help:"An image of one finger: PGM or PNG." placeholder:"FILE"`
+	First  string `arg:"" help:"An image of one finger: PGM, PNG or WSQ." placeholder:"FILE"`
 	Second string `arg:"" help:"The image to compare it with." placeholder:"FILE"`
 }
 
