@@ -107,7 +107,8 @@ func newCentre(t *testing.T) *centre {
 
 func (c *centre) appointment(n int, name, service string) {
 	c.t.Helper()
-	_, err := c.Book(c.t.Context(), fmt.Sprintf("V-%07d", 1234567+n), name, service, time.Now().Add(time.Duration(n)*time.Second), biometric.Face, biometric.Finger)
+	_, err := c.Book(c.t.Context(), stage.Booking{Reference: fmt.Sprintf("V-%07d", 1234567+n), Name: name, Service: service,
+		At: time.Now().Add(time.Duration(n) * time.Second)})
 	if err != nil {
 		c.t.Fatal(err)
 	}

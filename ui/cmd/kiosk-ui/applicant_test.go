@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"loket/firmware-sim/stage"
+	"loket/kiosk/biometric"
 	"loket/queue/station"
 	"loket/ui"
 )
@@ -83,11 +84,11 @@ func arrived(t *testing.T, reaction time.Duration) *applicant {
 	return a
 }
 
-// issue gives the applicant a ticket.
-func (a *applicant) issue() {
+// issue gives the applicant a ticket for a photograph, fingers and what is named besides.
+func (a *applicant) issue(also ...biometric.Modality) {
 	a.t.Helper()
 	var err error
-	if a.ticket, err = a.Ticket(a.ctx, a.NextReference()); err != nil {
+	if a.ticket, err = a.Ticket(a.ctx, a.NextReference(), also...); err != nil {
 		a.t.Fatal(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"loket/kiosk/biometric"
 	"loket/ui"
 )
 
@@ -29,8 +30,9 @@ func (a *applicant) saw(pages []string) {
 
 func TestAWholeIntakeByTouch(t *testing.T) {
 	a := arrived(t, 100*time.Millisecond)
+	a.issue(biometric.Signature)
 	a.walk("nl", a.touch, a.taps, nil)
-	a.saw(through)
+	a.saw(slices.Insert(slices.Clone(through), 6, "signature"))
 	a.receipt()
 }
 
