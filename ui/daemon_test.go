@@ -389,6 +389,21 @@ func TestALostSessionIsSaidHonestly(t *testing.T) {
 	p.expect(t, "lost")
 }
 
+func TestAGoodEndStaysGoodWhenTheDaemonForgetsIt(t *testing.T) {
+	p := newPerson(t, fonts(t))
+	p.find(t, "English")
+	if err := p.start(api.Start{Code: rightCode}); err != nil {
+		t.Fatal(err)
+	}
+	p.look()
+	p.status = api.Status{Ready: true, LastEnd: &api.End{Session: "se_walk", End: string(session.Completed)}}
+	p.look()
+	p.expect(t, "done")
+	p.status = api.Status{Ready: true} // kioskd was started anew
+	p.look()
+	p.expect(t, "done")
+}
+
 func TestTheDaemonsSilenceIsCalm(t *testing.T) {
 	p := newPerson(t, fonts(t))
 	gtx := layout.Context{Ops: &p.ops, Now: p.now, Metric: ui.Metric(p.size), Source: p.router.Source(), Constraints: layout.Exact(p.size)}

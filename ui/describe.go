@@ -497,18 +497,18 @@ func (d describer) assistance(s session.Session) Page {
 // over is shown for a while after a session's end.
 func (d describer) over() Page {
 	var p Page
-	e := d.Status.LastEnd
-	if e == nil || e.Session != d.Local.Session {
+	switch end := d.Local.Ended; end {
+	case "":
 		p = d.plain("lost", PictureDesk)
-	} else if e.End == string(session.Completed) {
+	case string(session.Completed):
 		p = d.plain("done", PictureDone)
 		p.Good = true
 		p.Lines = append(p.Lines, d.say("done-next", nil))
 		if d.Local.Follow {
 			p.Lines = append(p.Lines, d.say("follow-up", nil))
 		}
-	} else {
-		p = d.plain(endPage(e.End), PictureDesk)
+	default:
+		p = d.plain(endPage(end), PictureDesk)
 	}
 	p.Primary = d.action("done-primary", IconCheck, nil, Local{Touched: d.Now, again: d.Local.again})
 	return p

@@ -41,6 +41,7 @@ type Local struct {
 	Entry   int
 	Inked   int       // points that were written of a signature
 	Follow  bool      // that session needs a further appointment
+	Ended   string    // how that session ended, since the daemon said so; it may forget
 	Over    time.Time // when it was seen to be over; zero while it lives
 	Touched time.Time // when the person last acted
 	again   int       // counts requests to read aloud once more
@@ -65,8 +66,11 @@ func (l Local) after(st *api.Status, now time.Time) Local {
 		l.Page, l.Over, l.Touched = "", now, now
 	}
 	if s != nil {
-		l.Over = time.Time{}
+		l.Over, l.Ended = time.Time{}, ""
 		return l
+	}
+	if e := st.LastEnd; e != nil && e.Session == l.Session {
+		l.Ended = e.End
 	}
 	limit := idleLimit
 	if !l.Over.IsZero() {
