@@ -89,7 +89,10 @@ func (f *finder) roughEyes() [2]point {
 		part.Rect = part.Rect.Sub(about.Min)
 		var sum point
 		var weight float64
-		for _, c := range []*cascade.Cascade{f.openEye, f.anyEye} {
+		for _, c := range []*cascade.Cascade{f.anyEye, f.openEye} {
+			if weight > 0 {
+				break
+			}
 			for _, o := range f.detector.Detect(c, part, cascade.Options{Step: 1.15, MinSide: 22, MaxSide: 46}) {
 				at := point{float64(o.Min.X+o.Max.X-1)/2 + float64(about.Min.X), float64(o.Min.Y+o.Max.Y-1)/2 + float64(about.Min.Y)}
 				if far := at.distance(usual); far < eyeFar {

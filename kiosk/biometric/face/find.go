@@ -98,7 +98,7 @@ func (f *finder) wipe() {
 
 // How the search is laid out.
 const (
-	searchSide   = 360 // px of the shorter side of what is searched
+	searchSide   = 300 // px of the shorter side of what is searched
 	smallestFace = 10  // the shorter side of the picture is at most so many faces
 	searchStep   = 1.2
 	leastHits    = 0 // more than so many are looked at
