@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -24,17 +25,24 @@ const (
 	takeLimit     = 20 * time.Second // for the target, of it
 )
 
+// What ended is remembered for as long as a call of it may still be on its way: on a line that its sender took for dead long ago.
+const (
+	rememberOver = idleLimit + readLimit + 2*handoverLimit
+	maxOver      = 1 << 14
+)
+
 // relay keeps sealed bundles in memory while their targets take them. It can't read them. The zero value works.
 type relay struct {
 	mu      sync.Mutex
 	bundles map[string]*bundle
+	over    map[string]time.Time // hand-overs that ended, and when
 }
 
 // bundle is one hand-over under way.
 type bundle struct {
 	order  station.TakeSession
 	target string
-	data   []byte
+	data   []byte // nil until all of it is here
 }
 
 func (b *bundle) named(from string, p station.HandOverParams) bool {
@@ -45,35 +53,58 @@ func orderOf(id, from string, p station.HandOverParams) station.TakeSession {
 	return station.TakeSession{Handover: id, From: from, Ticket: p.Ticket, Session: p.Session, Attempt: p.Attempt}
 }
 
-// add keeps a bundle; false where there are too many, or one of that id.
+// add makes room for a bundle, before any of it is read; false where there are too many, one of that session, or where that
+// hand-over has ended.
 func (r *relay) add(b *bundle) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.bundles == nil {
 		r.bundles = map[string]*bundle{}
 	}
-	if r.bundles[b.order.Handover] != nil || len(r.bundles) >= maxRelayed {
+	if _, over := r.over[b.order.Handover]; over || len(r.bundles) >= maxRelayed {
 		return false
+	}
+	for id, other := range r.bundles {
+		if id == b.order.Handover || other.order.Session == b.order.Session {
+			return false
+		}
 	}
 	r.bundles[b.order.Handover] = b
 	return true
+}
+
+// fill gives a bundle its bytes; false where it was withdrawn meanwhile.
+func (r *relay) fill(b *bundle, data []byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b.data = data
+	return r.bundles[b.order.Handover] == b
 }
 
 // find gives a bundle to the station that it is for.
 func (r *relay) find(id, target string) (*bundle, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if b := r.bundles[id]; b != nil && b.target == target {
+	if b := r.bundles[id]; b != nil && b.target == target && b.data != nil {
 		return b, nil
 	}
 	return nil, refusal(http.StatusNotFound, station.ProblemUnknown, "no such hand-over for this station", "it was withdrawn, or the queue was started anew")
 }
 
-// drop ends a hand-over: nobody accepts it any more. It waits for an acceptance that is being written.
-func (r *relay) drop(id string) {
+// drop ends a hand-over: nobody accepts it any more, nor begins it anew. It waits for an acceptance that is being written.
+func (r *relay) drop(id string, now time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.bundles, id)
+	maps.DeleteFunc(r.over, func(_ string, at time.Time) bool { return now.Sub(at) > rememberOver })
+	if len(r.over) >= maxOver {
+		return refusal(http.StatusServiceUnavailable, station.ProblemUnavailable, "too much was handed over lately", "ask again in a moment")
+	}
+	if r.over == nil {
+		r.over = map[string]time.Time{}
+	}
+	r.over[id] = now
+	return nil
 }
 
 // accept runs fn while nobody can drop the bundle.
@@ -81,7 +112,7 @@ func (r *relay) accept(id, target string, fn func(*bundle) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b := r.bundles[id]
-	if b == nil || b.target != target {
+	if b == nil || b.target != target || b.data == nil {
 		return refusal(http.StatusConflict, station.ProblemStale, "this hand-over is over", "forget the session; its sender has it, or the queue")
 	}
 	return fn(b)
@@ -136,10 +167,7 @@ func (s *stations) HandOver(w http.ResponseWriter, r *http.Request, id string, p
 	}
 	b := &bundle{order: orderOf(id, peer.Name, p), target: p.Target}
 	if err == nil {
-		b.data, err = readBundle(w, r)
-	}
-	if err == nil && !s.relay.add(b) {
-		err = refusal(http.StatusConflict, problemBusy, "too much is being handed over now, or this is already", "try again in a moment")
+		err = s.receive(w, r, b)
 	}
 	if err != nil {
 		refuse(w, err)
@@ -184,6 +212,21 @@ func (s *Server) serving(ctx context.Context, from string, p station.HandOverPar
 	return err
 }
 
+// receive reads a bundle into the room that there is for it.
+func (s *stations) receive(w http.ResponseWriter, r *http.Request, b *bundle) error {
+	if !s.relay.add(b) {
+		return refusal(http.StatusConflict, problemBusy, "too much is being handed over now, or this is or was already", "try again in a moment")
+	}
+	data, err := readBundle(w, r)
+	if err == nil && !s.relay.fill(b, data) {
+		err = refusal(http.StatusConflict, station.ProblemStale, "this hand-over was withdrawn", "hand it over anew")
+	}
+	if err != nil {
+		return errors.Join(err, s.relay.drop(b.order.Handover, time.Now()))
+	}
+	return nil
+}
+
 func readBundle(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBundle))
 	var large *http.MaxBytesError
@@ -214,7 +257,9 @@ func (s *Server) offerTo(ctx context.Context, b *bundle) (reason string) {
 
 // settle ends a hand-over and says where the session is.
 func (s *Server) settle(ctx context.Context, from, id string, p station.HandOverParams) (station.HandoverEnd, error) {
-	s.relay.drop(id)
+	if err := s.relay.drop(id, time.Now()); err != nil {
+		return station.HandoverEnd{}, err
+	}
 	v, err := s.Store.Ticket(ctx, p.Ticket)
 	if err != nil {
 		return station.HandoverEnd{}, err

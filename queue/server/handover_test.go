@@ -134,6 +134,61 @@ func TestASessionThatNobodyTakesStaysWhereItIs(t *testing.T) {
 	}
 }
 
+func TestAHandOverThatWasWithdrawnDoesNotBeginWhenItsBundleComesLate(t *testing.T) {
+	c := newCounter(t)
+	c.desks(t, func(o station.TakeSession) error {
+		_, err := c.desk.Accept(t.Context(), o.Handover)
+		return err
+	})
+	id := queue.NewID("ho")
+	if end, err := c.kiosk.Withdraw(t.Context(), id, c.p); err != nil || end.Moved {
+		t.Fatalf("%+v, %v", end, err)
+	}
+	if end, err := c.kiosk.HandOver(t.Context(), id, c.p, []byte("sealed")); !station.Refused(err) {
+		t.Errorf("it began: %+v, %v", end, err)
+	}
+	if ticket, err := c.kiosk.Ticket(t.Context(), c.p.Ticket); err != nil || ticket.Station != "kiosk-1" {
+		t.Errorf("the kiosk goes on with the session, and so does %s, %v", ticket.Station, err)
+	}
+	if end, err := c.kiosk.HandOver(t.Context(), queue.NewID("ho"), c.p, []byte("sealed")); err != nil || !end.Moved {
+		t.Errorf("another one: %+v, %v", end, err)
+	}
+}
+
+func TestThereIsRoomForABundleBeforeItIsRead(t *testing.T) {
+	var r relay
+	of := func(session string) *bundle {
+		return &bundle{order: station.TakeSession{Handover: queue.NewID("ho"), Session: session}, target: "desk-1"}
+	}
+	first := of("se_1")
+	if !r.add(first) || r.add(of("se_1")) {
+		t.Error("a session is handed over twice at a time")
+	}
+	if _, err := r.find(first.order.Handover, "desk-1"); err == nil {
+		t.Error("what is not here yet is given to the desk")
+	}
+	for r.add(of(queue.NewID("se"))) {
+	}
+	if len(r.bundles) != maxRelayed {
+		t.Errorf("%d bundles are read at a time", len(r.bundles))
+	}
+	now := time.Now()
+	if err := r.drop(first.order.Handover, now); err != nil || r.fill(first, []byte("sealed")) || r.add(first) {
+		t.Error("it goes on after it was withdrawn")
+	}
+	for range maxOver - 1 {
+		if err := r.drop(queue.NewID("ho"), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.drop(queue.NewID("ho"), now); err == nil {
+		t.Error("what ended is remembered without end")
+	}
+	if err := r.drop(queue.NewID("ho"), now.Add(rememberOver+1)); err != nil || len(r.over) != 1 {
+		t.Error("what ended long ago is not forgotten")
+	}
+}
+
 func TestAHandOverIsForThoseWhoHaveTheSessionAndThoseWhoCanTakeIt(t *testing.T) {
 	c := newCounter(t)
 	other := c.client(c.authority.issue("kiosk-2", "Centre", "kiosk"))
