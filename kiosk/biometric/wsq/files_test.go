@@ -260,6 +260,9 @@ func TestWhatCanNotBeIsRefused(t *testing.T) {
 		"no frame":            whole(only(parts(t, data), markDTT, markDQT)),
 		"no filters":          whole(only(parts(t, data), markDQT, markSOF, markDHT, markSOB)),
 		"no bins":             whole(only(parts(t, data), markDTT, markSOF, markDHT, markSOB)),
+		"bins of no width":    changed(t, data, markDQT, func(b []byte) { b[5] += 20 }),
+		"no bin about zero":   changed(t, data, markDQT, func(b []byte) { b[8] += 20 }),
+		"a filter of nothing": changed(t, data, markDTT, func(b []byte) { b[5] += 15 }),
 		"bins in between":     whole(append(parts(t, data), only(parts(t, data), markDQT)...)),
 		"an unknown segment":  whole(append([]part{{0xc0, []byte{0, 2}}}, parts(t, data)...)),
 		"endless comments":    whole(append(slices.Repeat([]part{{markCOM, []byte{0, 2}}}, 257), parts(t, data)...)),
@@ -268,6 +271,19 @@ func TestWhatCanNotBeIsRefused(t *testing.T) {
 		if _, err := Decode(bad); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestWhatIsNextToNothingIsNotCalculatedWith(t *testing.T) {
+	if math.Float32bits(leastPart) != leastBits {
+		t.Errorf("the bits of %g are %#x", leastPart, math.Float32bits(leastPart))
+	}
+	least := float32(leastPart)
+	a, b := []float32{1e-45, -least, 3, -1e-38}, []float32{math.SmallestNonzeroFloat32, -1e-13, float32(math.Inf(-1))}
+	got := make([]float32, 7)
+	weave(got, a, b)
+	if want := []float32{0, 0, -least, 0, 3, float32(math.Inf(-1)), 0}; !slices.Equal(got, want) {
+		t.Errorf("%v", got)
 	}
 }
 

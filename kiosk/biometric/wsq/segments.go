@@ -1,6 +1,9 @@
 package wsq
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // Markers (B.1.1.3, table B.1). Each is the second byte behind ff.
 const (
@@ -83,11 +86,22 @@ func (f *fields) scaled() float32 {
 
 // unscale divides by ten so many times; single precision rounds every time, and so does the reference.
 func unscale(v float32, power byte) float32 {
-	for range power {
+	for ; power > 0 && v != 0; power-- {
 		v /= 10
 	}
 	return v
 }
+
+// What is nearer to zero than these has no effect on a pixel, but arithmetic with it is a hundred times as slow on many machines
+// once products of it leave the range of single precision.
+const (
+	leastBin  = 1e-6  // width
+	leastTap  = 1e-8  // filter coefficient
+	leastPart = 1e-12 // sample of a half
+)
+
+// negligible reports whether v is nearer to zero than least, and is not zero.
+func negligible(v, least float32) bool { return v != 0 && v < least && v > -least }
 
 // done says that a segment was too short or too long.
 func (f *fields) done() error {
@@ -107,6 +121,9 @@ func parseQuantisers(f *fields) (*quantisers, error) {
 	q := &quantisers{centre: f.scaled()}
 	for i := range q.bin {
 		q.bin[i], q.zero[i] = f.scaled(), f.scaled()
+		if negligible(q.bin[i], leastBin) || negligible(q.zero[i], leastBin) {
+			return nil, corrupt("subband %d has bins of next to no width", i)
+		}
 	}
 	return q, f.done()
 }
@@ -120,6 +137,11 @@ func parseBank(f *fields) (*bank, error) {
 	low, high := parseHalf(f, lowLength), parseHalf(f, highLength)
 	if err := f.done(); err != nil {
 		return nil, err
+	}
+	for _, v := range slices.Concat(low, high) {
+		if negligible(v, leastTap) {
+			return nil, corrupt("a filter has a coefficient of next to nothing")
+		}
 	}
 	return bankOf(low, high, lowLength, highLength)
 }

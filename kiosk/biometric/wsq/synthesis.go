@@ -1,5 +1,7 @@
 package wsq
 
+import "math"
+
 // edge says how a half goes on beyond its ends. The zero value mirrors about the first and the last sample.
 type edge struct {
 	doubleFirst, doubleLast bool    // mirrored between samples: the outermost one comes twice
@@ -186,13 +188,23 @@ func pick(half []float32, i int, e edge) float32 {
 	return half[at] * sign
 }
 
-// weave takes samples from two lines in turn.
+// weave takes samples from two lines in turn, and leaves out what is next to nothing: no node is made of less than [leastPart].
 func weave(dst, a, b []float32) {
 	a, b = a[:(len(dst)+1)/2], b[:len(dst)/2]
 	for i, v := range b {
-		dst[2*i], dst[2*i+1] = a[i], v
+		dst[2*i], dst[2*i+1] = counting(a[i]), counting(v)
 	}
 	if len(dst)%2 != 0 {
-		dst[len(dst)-1] = a[len(a)-1]
+		dst[len(dst)-1] = counting(a[len(a)-1])
 	}
 }
+
+// counting is v, or zero where v is nearer to it than [leastPart]. It compares magnitudes as whole numbers.
+func counting(v float32) float32 {
+	if math.Float32bits(v)<<1 < leastBits<<1 {
+		return 0
+	}
+	return v
+}
+
+const leastBits = 0x2b8cbccc // of leastPart
