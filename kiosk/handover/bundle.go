@@ -18,6 +18,7 @@ import (
 	"loket/kiosk/biometric/ink"
 	"loket/kiosk/identity"
 	"loket/kiosk/record"
+	"loket/kiosk/record/picture"
 	"loket/kiosk/session"
 )
 
@@ -30,6 +31,7 @@ const (
 	maxHeader = 1 << 20
 	maxPart   = 16 << 20
 	maxParts  = 16
+	maxPixels = 1 << 26 // of a sample's image, decoded
 )
 
 // Header says whose session a bundle carries, from where to where, and what follows. It holds no sample.
@@ -356,9 +358,28 @@ func (b *Bundle) readSamples(src io.Reader, parts []Part) error {
 		if digest(s.Data) != p.SHA256 {
 			return errors.New("reading a sample: its digest is not the header's")
 		}
+		if err := p.pictured(s.Data); err != nil {
+			return fmt.Errorf("reading a sample: %w", err)
+		}
 	}
 	if n, err := io.ReadFull(src, make([]byte, 1)); n != 0 || err != io.EOF {
 		return fmt.Errorf("reading the end: something follows it: %w", err)
+	}
+	return nil
+}
+
+// pictured holds an image to its media type and to a size that a station can decode: few bytes may claim very many pixels.
+func (p Part) pictured(data []byte) error {
+	if p.MediaType == ink.MediaType {
+		return nil
+	}
+	switch head, err := picture.Of(data); {
+	case err != nil:
+		return err
+	case string(head.Coding) != p.MediaType:
+		return fmt.Errorf("it is %s, and not what the header says", head.Coding)
+	case head.Width > maxPixels || head.Height > maxPixels || head.Width*head.Height > maxPixels:
+		return fmt.Errorf("an image of %d x %d, at most %d pixels are allowed", head.Width, head.Height, maxPixels)
 	}
 	return nil
 }

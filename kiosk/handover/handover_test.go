@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,13 +109,19 @@ func bundled(t testing.TB) *Bundle {
 }
 
 func (b *Bundle) add(step plan.Step, f biometric.FingerPosition) {
-	media, done := "image/x-wsq", &biometric.Compression{Algorithm: "an encoder", Version: "7", Rate: 0.75, Ratio: 15.5}
+	media, head, done := "image/x-wsq", wsqHead, &biometric.Compression{Algorithm: "an encoder", Version: "7", Rate: 0.75, Ratio: 15.5}
 	if step.Modality == biometric.Face {
-		media, done = "image/jpeg", nil
+		media, head, done = "image/jpeg", jpegHead, nil
 	}
 	b.Samples = append(b.Samples, Sample{step.ID, biometric.Sample{Modality: step.Modality, Position: f, MediaType: media, Compression: done,
-		Data: []byte(fmt.Sprintf("the pixels of %s %d", step.Modality, f)), Width: 4, Height: 4}})
+		Data: fmt.Appendf([]byte(head), "the pixels of %s %d", step.Modality, f), Width: 4, Height: 4}})
 }
+
+// The heads of images of 4 x 4 pixels: what comes before pixels.
+const (
+	wsqHead  = "\xff\xa0\xff\xa2\x00\x08\x00\xff\x00\x04\x00\x04"
+	jpegHead = "\xff\xd8\xff\xc0\x00\x0b\x08\x00\x04\x00\x04\x01\x01\x11\x00"
+)
 
 func expected(b *Bundle) Expected {
 	return Expected{ID: b.ID, From: "kiosk-01", Ticket: b.Session.Ticket, Session: b.Session.ID, Attempt: b.Session.Attempt}
@@ -304,6 +311,24 @@ func TestNothingIsSealedThatContradictsItself(t *testing.T) {
 	}
 }
 
+func TestAnImageOfMorePixelsThanAStationCanHoldIsRefused(t *testing.T) {
+	p := newPlace(t)
+	for name, data := range map[string]string{
+		"a picture of ten thousand million pixels": "\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\x00\x01\x86\xa0\x00\x01\x86\xa0\x08\x00\x00\x00\x00CRC.",
+		"something else than the header says":      jpegHead,
+		"no image":                                 "pixels",
+	} {
+		b := bundled(t)
+		i := slices.IndexFunc(b.Samples, func(s Sample) bool { return s.Modality == biometric.Finger })
+		b.Samples[i].Data, b.Samples[i].MediaType = []byte(data), "image/png"
+		sealed, err := b.Bytes(p.kiosk, p.offer, now())
+		check(t, err)
+		if _, err := p.key.Open(sealed, p.desk, expected(b), now()); err == nil {
+			t.Errorf("%s was taken in", name)
+		}
+	}
+}
+
 func TestABundleShowsNothingInLogs(t *testing.T) {
 	b := bundled(t)
 	for _, text := range []string{fmt.Sprint(b), fmt.Sprintf("%+v", b), fmt.Sprintf("%#v", b), fmt.Sprint(b.Samples), b.LogValue().String()} {
@@ -378,7 +403,7 @@ func FuzzOffer(f *testing.F) {
 func BenchmarkHandover(b *testing.B) {
 	p, bundle := newPlace(b), bundled(b)
 	for i := range bundle.Samples {
-		bundle.Samples[i].Data = bytes.Repeat([]byte{byte(i)}, 1<<20)
+		bundle.Samples[i].Data = append(bundle.Samples[i].Data, make([]byte, 1<<20)...)
 	}
 	for b.Loop() {
 		sealed, err := bundle.Bytes(p.kiosk, p.offer, now())
