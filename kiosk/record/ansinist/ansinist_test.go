@@ -280,6 +280,7 @@ func TestABrokenRuleIsNamedWithItsFieldAndEdition(t *testing.T) {
 		"a bad date":                {set(0, 5, "20260231"), "field 1.005 DAT: it must be a date"},
 		"a priority of 10":          {set(0, 6, "10"), "field 1.006 PRY: it must be a number from 1 to 9"},
 		"eight bits in Type 1":      {set(0, 9, "naïve"), "field 1.009 TCN: a Type-1 record must be of printable 7-bit characters"},
+		"items without end":         {set(1, 4, strings.Repeat("\x1f", 1<<16)), "field 2.004 : at most 65536 information items are read of one field, and it has 65537"},
 		"a bad time":                {set(0, 14, "20260302093000"), "field 1.014 GMT"},
 		"no image type":             {drop(2, 3), "field 10.003 IMT: it is mandatory"},
 		"no profile for a face":     {drop(2, 13), "field 10.013 SAP: it is mandatory where"},

@@ -23,6 +23,9 @@ func header(kind int) (parts []part, ok bool) {
 	return nil, false
 }
 
+// maxItems bounds the information items of one field, each of which takes many times the memory of its separator: a bound of ours.
+const maxItems = 1 << 16
+
 // noFinger fills the places of FGP in a binary record that no finger needs.
 const noFinger = 255
 
@@ -181,6 +184,9 @@ func (p *parser) tagged() (Record, error) {
 		value, after, more := bytes.Cut(rest, []byte{GS})
 		if bytes.IndexByte(value, FS) >= 0 {
 			return Record{}, p.fail(number, "FS must only end the record, and field %d.001 LEN says that it goes on", p.kind)
+		}
+		if n := bytes.Count(value, []byte{RS}) + bytes.Count(value, []byte{US}); n >= maxItems {
+			return Record{}, p.fail(number, "at most %d information items are read of one field, and it has %d", maxItems, n+1)
 		}
 		r.Fields = append(r.Fields, Field{number, value})
 		if !more {

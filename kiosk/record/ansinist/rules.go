@@ -431,19 +431,26 @@ func segmentQuality(c scope, f Field) string {
 	if wrong := qualities(1)(c, f); wrong != "" {
 		return wrong
 	}
+	lie := segmented(c.record)
 	for _, items := range f.Subfields() {
-		if !segmented(c.record, items[0]) {
+		if !lie[items[0]] {
 			return "each finger must be one that 14.021 SEG or 14.025 ASEG lists"
 		}
 	}
 	return ""
 }
 
-func segmented(r Record, finger string) bool {
+// segmented gives the fingers whose place in the image a record says.
+func segmented(r Record) map[string]bool {
+	lie := map[string]bool{}
 	for _, number := range []int{21, 25} {
-		if f, ok := r.Field(number); ok && slices.ContainsFunc(f.Subfields(), func(items []string) bool { return items[0] == finger }) {
-			return true
+		f, ok := r.Field(number)
+		if !ok {
+			continue
+		}
+		for _, items := range f.Subfields() {
+			lie[items[0]] = true
 		}
 	}
-	return false
+	return lie
 }
