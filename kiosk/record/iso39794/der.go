@@ -12,7 +12,11 @@ const (
 	constructed = 0xa0 // context class
 )
 
-const maxDepth = 16 // of nested elements
+// Bounds of ours: an element takes many times the memory of its two octets.
+const (
+	maxDepth    = 16 // of nested elements
+	maxElements = 1 << 12
+)
 
 // Error is a rule that a record breaks.
 type Error struct {
@@ -64,6 +68,9 @@ func split(data []byte, at node) ([]node, error) {
 		}
 		if size > len(data)-i-1-head {
 			return nil, n.fail("it has %d bytes, and %d are left", size, len(data)-i-1-head)
+		}
+		if len(list) == maxElements {
+			return nil, at.fail("more than %d elements", maxElements)
 		}
 		n.inside = n.offset + 1 + head
 		n.body = data[i+1+head : i+1+head+size : i+1+head+size]

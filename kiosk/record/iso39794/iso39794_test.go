@@ -120,6 +120,7 @@ func TestOnlyDERIsRead(t *testing.T) {
 		"no image":                   {strings.Replace(small, "\xa0\x1a\x80\x03", "\xa0\x1a\x83\x03", 1), "must stand in the order"},
 		"a format of nobody":         {strings.Replace(small, "\xa0\x03\x80\x01\x00", "\xa0\x03\x80\x01\x08", 1), "imageDataFormat.code at byte 33: 8 is not among the codes of this element"},
 		"a JPEG that is none":        {strings.Replace(small, "\xa0\x03\x80\x01\x00", "\xa0\x03\x80\x01\x02", 1), "representationData2D at byte 24: its format code says image/jpeg, and the image is none"},
+		"elements without end":       {"\x65\x82\x20\x02" + strings.Repeat("\x80\x00", 4097), "FaceImageDataBlock at byte 0: more than 4096 elements"},
 		"a choice that is cut":       {strings.Replace(small, "\xa1\x03\x80\x01\x01", "\xa1\x04\x80\x00\x80\x00", 1), "it ends before its length"},
 		"three dimensions":           {strings.Replace(small, "\xa0\x1c\xa0\x1a", "\xa0\x1c\xa1\x1a", 1), "a two-dimensional image must be its one choice"},
 	} {
