@@ -60,7 +60,7 @@ type lbp struct{ area }
 
 // within reports whether an upright area lies within a window.
 func (a area) within(w, h int) bool {
-	return a.x >= 0 && a.y >= 0 && a.w > 0 && a.h > 0 && a.w <= w && a.h <= h && a.x+a.w <= w && a.y+a.h <= h
+	return a.x >= 0 && a.y >= 0 && a.w > 0 && a.h > 0 && a.w <= w && a.h <= h && a.x <= w-a.w && a.y <= h-a.h
 }
 
 // tiltedWithin reports whether an area that is turned by 45 degrees about its top corner lies within a window.

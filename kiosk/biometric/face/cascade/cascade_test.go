@@ -231,6 +231,7 @@ func TestWhatIsNoCascadeIsRefusedWithAReason(t *testing.T) {
 		{"outside", strings.Replace(newLBP, "0 0 3 3", "1 0 3 3", 1), "outside the window"},
 		{"outside, tilted", strings.Replace(newHaar, "4 0 3 3", "2 0 3 3", 1), "outside the window"},
 		{"overflow", strings.Replace(newLBP, "0 0 3 3", "0 0 4611686018427387904 3", 1), "outside the window"},
+		{"overflow of a place", strings.Replace(newLBP, "0 0 3 3", "9223372036854775807 0 3 3", 1), "outside the window"},
 		{"a loop", strings.Replace(newHaar, "0 1 0 0.1 -1 -2", "0 1 0 0.1 1 -2", 1), "comes earlier"},
 		{"no such leaf", strings.Replace(newHaar, "0 1 0 0.1 -1 -2", "0 1 0 0.1 -1 -9", 1), "not there"},
 		{"no such feature", strings.Replace(newHaar, "-1 -2 1 0.2", "-1 -2 7 0.2", 1), "feature 7 of 2"},
