@@ -16,6 +16,7 @@ import (
 
 	"loket/kiosk/api"
 	"loket/kiosk/biometric"
+	"loket/kiosk/biometric/ink"
 	"loket/kiosk/session"
 )
 
@@ -112,6 +113,25 @@ func TestATechnicianReadsTheStatusAndSendsCommands(t *testing.T) {
 	}
 	if got := <-d.did; got.Event == nil || got.Event.Kind != session.Approved {
 		t.Errorf("the daemon got %+v", got)
+	}
+}
+
+func TestTheLongestSignatureIsTakenIn(t *testing.T) {
+	d := newDaemon()
+	c := serve(t, d, api.RoleScreen)
+	k := ink.Ink{Width: ink.MaxSide, Height: ink.MaxSide}
+	for range ink.MaxStrokes {
+		s := make(ink.Stroke, ink.MaxPoints/ink.MaxStrokes)
+		for i := range s {
+			s[i] = ink.Point{X: ink.MaxSide, Y: ink.MaxSide, T: ink.MaxTime, Force: ink.MaxForce}
+		}
+		k.Strokes = append(k.Strokes, s)
+	}
+	if _, err := c.Do(t.Context(), api.Command{Session: "se_1", Sign: &api.Sign{Ink: &k}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-d.did; got.Sign == nil || len(got.Sign.Ink.Strokes) != ink.MaxStrokes {
+		t.Error("the daemon got another one")
 	}
 }
 

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	maxCommand = 64 << 10 // bytes of a command
-	frameHead  = 20       // bytes before the planes of a frame
-	maxPath    = 107      // bytes of a socket's path: sun_path in unix(7)
+	maxCommand = 1 << 20 // bytes of a command: the longest signature has 0.9 MB
+	frameHead  = 20      // bytes before the planes of a frame
+	maxPath    = 107     // bytes of a socket's path: sun_path in unix(7)
 )
 
 // MaxSide is the most pixels that a side of a frame has.
