@@ -63,7 +63,7 @@ func (d *Daemon) captureStopped(s session.Session, result acquire.Result) {
 	}
 	e.Outcome = &result.Outcome
 	if err := d.send(s.ID, *e, result.Samples); err != nil {
-		d.log.Warn("help came too late", "session", s.ID, "err", err)
+		d.log.Warn("what ended a capture came too late", "session", s.ID, "kind", e.Kind, "err", err)
 	}
 }
 

@@ -24,6 +24,7 @@ type running struct {
 	ticket   station.Ticket
 	active   time.Time          // when the person was last seen to act
 	stop     context.CancelFunc // ends the work of the current entry
+	keep     func()             // ends the capture of the current entry and has its best accepted
 	timer    *time.Timer        // of the current state's deadline; nil where it has none
 	guidance *api.Guidance
 	devices  map[string]record.DeviceInfo // that were used, by identity
@@ -105,8 +106,8 @@ func (d *Daemon) enter() {
 		d.finish()
 		return
 	}
-	ctx, stop := context.WithCancel(d.ctx)
-	d.cur.stop, d.cur.active = stop, time.Time{}
+	ctx, end := context.WithCancelCause(d.ctx)
+	d.cur.stop, d.cur.keep, d.cur.active = func() { end(nil) }, func() { end(acquire.ErrKeep) }, time.Time{}
 	d.setTimer()
 	switch s.State {
 	case session.Capturing:
@@ -210,7 +211,7 @@ func (d *Daemon) event(as []api.Role, id string, e session.Event) error {
 	if e.Kind == session.Moved {
 		return d.move(id, e)
 	}
-	if e.Kind == session.Help && d.interrupt(id, e) {
+	if (e.Kind == session.Help || e.Kind == session.Override) && d.interrupt(id, e) {
 		return nil
 	}
 	return d.send(id, e, nil)
@@ -230,7 +231,11 @@ func (d *Daemon) interrupt(id string, e session.Event) bool {
 	}
 	if d.cur.pending == nil {
 		d.cur.pending = &e
-		d.cur.stop()
+		if e.Kind == session.Override {
+			d.cur.keep()
+		} else {
+			d.cur.stop()
+		}
 	}
 	return true
 }

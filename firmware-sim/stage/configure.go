@@ -149,6 +149,11 @@ func (c *Centre) NextPerson(ctx context.Context) error { return c.Event(ctx, "ne
 // Event has the simulated person or a device do something: a line of a scenario, as docs/scenarios.md describes it.
 func (c *Centre) Event(ctx context.Context, line string) error { return event(ctx, c.Control(), line) }
 
+// DeskEvent does the same at the desk.
+func (c *Centre) DeskEvent(ctx context.Context, line string) error {
+	return event(ctx, c.DeskControl(), line)
+}
+
 func event(ctx context.Context, control, line string) error {
 	doing, _, _ := strings.Cut(line, " ") // what follows may be a code
 	body, err := json.Marshal(map[string]string{"event": line})

@@ -68,6 +68,10 @@ type Progress struct {
 	Frame   []byte                   // of a camera's live view, JPEG; nil where there is none
 }
 
+// ErrKeep is the cause with which a capture's context ends where an attendant accepts the best so far, sufficient or not: it is
+// handed over as Accepted.
+var ErrKeep = errors.New("an attendant accepts the best so far")
+
 // Capture runs one step to its end on a [drivers.FingerprintScanner] or [drivers.Camera]. step.Want is what is still wanted.
 // watch is called from this goroutine and must not block; nil is allowed.
 //
@@ -117,6 +121,7 @@ type capture struct {
 
 	former  []Print                          // of earlier captures
 	kept    slap                             // of the groups of this capture that are done
+	givenUp []biometric.FingerPosition       // for which another finger was kept
 	repeats map[biometric.FingerPosition]int // how often a finger lay in two places, by the first finger of the group
 }
 
@@ -192,6 +197,9 @@ func (c *capture) remember(a biometric.Attempt) {
 	}
 	c.attempts = append(c.attempts, a)
 }
+
+// accepted reports whether an attendant accepts what there is.
+func (c *capture) accepted() bool { return errors.Is(context.Cause(c.outer), ErrKeep) }
 
 // result begins what Capture returns.
 func (c *capture) result(status biometric.Result) Result {

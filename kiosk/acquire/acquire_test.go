@@ -129,7 +129,12 @@ func step(t testing.TB, policy, id string) plan.Step {
 	return made.Steps[i]
 }
 
-func supervised(t testing.TB) plan.Step { return step(t, "nl-residence-permit", "fingers") }
+// supervised is the step of a station with an attendant, without fallback fingers.
+func supervised(t testing.TB) plan.Step {
+	s := step(t, "nl-residence-permit", "fingers")
+	s.Fallback = nil
+	return s
+}
 
 func selfService(t testing.TB) plan.Step {
 	return step(t, "nl-residence-permit-self-service", "fingers")

@@ -66,6 +66,9 @@ func (c *capture) fingers(scanner drivers.FingerprintScanner) (Result, error) {
 			c.forget()
 			return c.result(biometric.Rejected), nil
 		}
+		if status == biometric.Ended && c.accepted() {
+			status, err = biometric.Accepted, nil
+		}
 		return c.finish(c.kept, status, err)
 	}
 }
@@ -74,6 +77,9 @@ func (c *capture) fingers(scanner drivers.FingerprintScanner) (Result, error) {
 func (c *capture) groups(scanner drivers.FingerprintScanner, together int) (biometric.Result, error) {
 	for group := range slices.Chunk(c.step.Want, together) {
 		best, status, err := c.group(scanner, group)
+		if status == biometric.Accepted || status == biometric.Rejected && err == nil {
+			best, status, err = c.fallBack(scanner, best, status)
+		}
 		c.kept = append(c.kept, best...)
 		if status != biometric.Accepted {
 			return status, err
@@ -85,7 +91,7 @@ func (c *capture) groups(scanner drivers.FingerprintScanner, together int) (biom
 // forget gives up everything that this capture kept.
 func (c *capture) forget() {
 	c.kept.wipe()
-	c.kept = nil
+	c.kept, c.givenUp = nil, nil
 }
 
 // Fit says with a [*plan.UnfitError] that the step's policy does not take a device: a fingerprint scanner that is too small or
@@ -118,6 +124,9 @@ func (c *capture) finish(kept slap, status biometric.Result, fault error) (Resul
 		r.Outcome.Captured = append(r.Outcome.Captured, s.position)
 		r.Outcome.Findings = append(r.Outcome.Findings, s.finding())
 		r.Outcome.Forced = r.Outcome.Forced || !s.enough
+	}
+	if len(r.Samples) > 0 {
+		r.Outcome.GivenUp = c.givenUp
 	}
 	return r, fault
 }

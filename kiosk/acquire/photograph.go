@@ -31,7 +31,7 @@ func (c *capture) photograph(camera drivers.Camera) (Result, error) {
 			best.wipe()
 			return c.result(biometric.Rejected), nil
 		case err != nil && c.judge(err) == ended:
-			return c.develop(best, biometric.Ended, c.outer.Err())
+			return c.stopped(best)
 		case err != nil && c.judge(err) == faulted:
 			return c.develop(best, biometric.Faulted, err)
 		case err != nil:
@@ -43,11 +43,19 @@ func (c *capture) photograph(camera drivers.Camera) (Result, error) {
 	}
 	switch {
 	case c.outer.Err() != nil:
-		return c.develop(best, biometric.Ended, c.outer.Err())
+		return c.stopped(best)
 	case best != nil && c.step.Rules.AtLimit == plan.KeepBest:
 		return c.develop(best, biometric.Accepted, nil)
 	}
 	return c.develop(best, biometric.Rejected, nil)
+}
+
+// stopped ends a capture from outside. An attendant may accept the best so far.
+func (c *capture) stopped(best *photo) (Result, error) {
+	if c.accepted() {
+		return c.develop(best, biometric.Accepted, nil)
+	}
+	return c.develop(best, biometric.Ended, c.outer.Err())
 }
 
 func (p *photo) wipe() {

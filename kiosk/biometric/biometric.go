@@ -167,7 +167,8 @@ type Outcome struct {
 	Findings []Finding        `json:"findings,omitempty"` // of what was kept
 	Attempts []Attempt        `json:"attempts"`
 	Excepted []Exception      `json:"excepted,omitempty"`
-	Forced   bool             `json:"forced,omitempty"` // kept below threshold: limit reached or overridden
+	GivenUp  []FingerPosition `json:"given_up,omitempty"` // of poor quality after all attempts: another finger stands in
+	Forced   bool             `json:"forced,omitempty"`   // kept below threshold: limit reached or overridden
 }
 
 // Exception takes a finger out of what is owed.

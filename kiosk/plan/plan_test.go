@@ -75,7 +75,7 @@ func reasons(p Plan) []string {
 }
 
 func TestBuiltInPoliciesNameThemselvesByTheDigestOfTheirFile(t *testing.T) {
-	if got := Policies(); !slices.Equal(got, []string{"device-test", "identity-document-live", selfService, supervised}) {
+	if got := Policies(); !slices.Equal(got, []string{"device-test", "identity-document-live", selfService, supervised, "nl-ten-print-thumbs-apart", "nl-ten-print"}) {
 		t.Fatalf("built in are %v", got)
 	}
 	for _, id := range Policies() {

@@ -46,6 +46,7 @@ func Table() []Rule {
 		{From: Capturing, On: Accepted, By: device, To: onward},
 		{From: Capturing, On: Rejected, By: device, To: []State{Capturing, Assistance}},
 		{From: Capturing, On: Faulted, By: []Actor{Device, Station}, To: []State{Assistance}},
+		{From: Capturing, On: Override, By: attendant, To: onward},
 		{From: Capturing, On: Help, By: asking, To: []State{Assistance}},
 		{From: Capturing, On: Extended, By: subject, To: []State{Capturing}},
 		{From: Capturing, On: TimedOut, By: timer, Ends: Abandoned},
@@ -53,6 +54,7 @@ func Table() []Rule {
 
 		{From: Assistance, On: Resumed, By: attendant, To: append([]State{Confirming}, onward...)},
 		{From: Assistance, On: Excepted, By: attendant, To: append([]State{Confirming, Assistance}, onward...)},
+		{From: Assistance, On: Recapture, By: attendant, To: []State{Capturing}},
 		{From: Assistance, On: Moved, By: attendant, Ends: HandedOver},
 		{From: Assistance, On: Cancel, By: attendant, Ends: Cancelled},
 
@@ -177,12 +179,41 @@ func (s *Session) apply(e Event) error {
 		s.Comparisons = append(s.Comparisons, e.Comparisons...)
 		return s.fail(e)
 	case Override:
-		if e.Reason == "" {
-			return errors.New("an override needs a reason")
-		}
-		s.Verify = nil
-		s.enter(Sealing, e.At)
+		return s.override(e)
 	}
+	return nil
+}
+
+// override decides against a comparison, or for the best of a capture before its attempts are used up.
+func (s *Session) override(e Event) error {
+	switch {
+	case e.Reason == "":
+		return errors.New("an override needs a reason")
+	case s.State == Capturing:
+		return s.keep(e)
+	case len(e.Steps) > 0:
+		return fmt.Errorf("%w: it accepts a capture, and prints are being compared", ErrOutOfPlace)
+	}
+	s.Verify = nil
+	s.enter(Sealing, e.At)
+	return nil
+}
+
+// keep accepts what a capture has, which it interrupts. It names the step, so that it never counts for what came next; what the
+// capture had nothing of is captured again.
+func (s *Session) keep(e Event) error {
+	step, _ := s.Current()
+	switch {
+	case !s.Plan.Supervised:
+		return errors.New("a capture without an attendant is not accepted by one (hint: move the session to a desk)")
+	case len(e.Steps) != 1 || e.Steps[0] != step.ID:
+		return fmt.Errorf("%w: it must name step %q, which is being captured", ErrOutOfPlace, step.ID)
+	}
+	if err := s.take(e, false); err != nil {
+		return err
+	}
+	s.settle()
+	s.advance(e)
 	return nil
 }
 
@@ -266,6 +297,7 @@ func (s *Session) accept(e Event) error {
 	if err := s.take(e, true); err != nil {
 		return err
 	}
+	s.settle()
 	if !s.done(s.Step) {
 		return errors.New("the outcome leaves fingers out that are wanted")
 	}
@@ -346,15 +378,28 @@ func (s *Session) take(e Event, needed bool) error {
 	if o.Step != step.ID || o.Modality != step.Modality {
 		return fmt.Errorf("it brings an outcome of step %q, now is %q", o.Step, step.ID)
 	}
-	for _, f := range o.Captured {
-		if !slices.Contains(step.Want, f) {
-			return fmt.Errorf("it brings %v, which is not wanted now", f)
-		}
+	if err := wanted(step, o); err != nil {
+		return err
 	}
 	o.Attempts = s.renumber(o.Attempts)
 	s.Attempts = append(s.Attempts, o.Attempts...)
-	if holds := e.Kind == Accepted || len(o.Captured) > 0; holds {
+	if holds := e.Kind == Accepted || len(o.Captured) > 0 || e.Kind == Override && len(o.Findings) > 0; holds {
 		s.hold(o)
+	}
+	return nil
+}
+
+// wanted refuses fingers that the step does not want, but for those that stand in for one that was given up.
+func wanted(step plan.Step, o biometric.Outcome) error {
+	for _, f := range o.GivenUp {
+		if !concerns(step, f) {
+			return fmt.Errorf("it gives up %v, which is not wanted now", f)
+		}
+	}
+	for _, f := range o.Captured {
+		if !slices.Contains(step.Want, f) && !slices.ContainsFunc(o.GivenUp, func(g biometric.FingerPosition) bool { return slices.Contains(step.Fallback[g], f) }) {
+			return fmt.Errorf("it brings %v, which is not wanted now", f)
+		}
 	}
 	return nil
 }
@@ -379,6 +424,9 @@ func (s *Session) hold(o biometric.Outcome) {
 	if s.mustVerify(o) && !slices.Contains(s.Verify, o.Step) {
 		s.Verify = append(s.Verify, o.Step)
 	}
+	for _, f := range o.GivenUp {
+		s.Ledger[f-1] = biometric.Entry{Position: f, Reason: biometric.PoorQuality}
+	}
 	for _, f := range o.Captured {
 		line := biometric.Entry{Position: f, Reason: biometric.Captured}
 		for _, q := range o.Findings {
@@ -399,6 +447,7 @@ func (s *Session) hold(o biometric.Outcome) {
 		Step: h.Step, Modality: h.Modality, Forced: h.Forced || o.Forced,
 		Captured: slices.Concat(h.Captured, o.Captured), Findings: slices.Concat(h.Findings, o.Findings),
 		Attempts: slices.Concat(h.Attempts, o.Attempts), Excepted: slices.Concat(h.Excepted, o.Excepted),
+		GivenUp: slices.Concat(h.GivenUp, o.GivenUp),
 	}
 }
 
@@ -481,8 +530,14 @@ func (s Session) mayExcept(f biometric.FingerPosition) bool {
 	return false
 }
 
-// recapture gives up what some steps hold; without names, all.
+// recapture gives up what some steps hold; without names, all. An attendant who rejects what is sufficient says why.
 func (s *Session) recapture(e Event) error {
+	switch {
+	case e.By == Attendant && e.Reason == "":
+		return errors.New("an attendant who has something captured again says why")
+	case len(s.Outcomes) == 0:
+		return errors.New("nothing is held that could be captured again")
+	}
 	for _, id := range e.Steps {
 		if !slices.ContainsFunc(s.Outcomes, func(o biometric.Outcome) bool { return o.Step == id }) {
 			return fmt.Errorf("step %q holds nothing to capture again", id)
@@ -515,7 +570,7 @@ func (s *Session) drop(gone func(biometric.Outcome) bool) {
 		if !gone(o) {
 			continue
 		}
-		for _, f := range o.Captured {
+		for _, f := range slices.Concat(o.Captured, o.GivenUp) {
 			s.Ledger[f-1] = s.Plan.Ledger[f-1]
 		}
 		delete(s.Rejections, o.Step)

@@ -97,7 +97,7 @@ type Event struct {
 	Entry int `json:"entry,omitempty"`
 	// Attendant is the pseudonymous id of who decides; attendants always give it.
 	Attendant string `json:"attendant,omitempty"`
-	// Reason is given with override, and may be with cancel, moved and help.
+	// Reason is given with override, and with recapture by an attendant; it may be with cancel, moved and help.
 	Reason string `json:"reason,omitempty"`
 	// Outcome comes with accepted and rejected, and with faulted and help where there were attempts. A capture that was not
 	// accepted may name fingers whose sufficient samples the daemon keeps. One without a step counts as none.
@@ -106,7 +106,7 @@ type Event struct {
 	Verdict string `json:"verdict,omitempty"`
 	// Exceptions come with excepted. Position zero excepts the whole current step, where that is no finger step.
 	Exceptions []biometric.Exception `json:"exceptions,omitempty"`
-	// Steps come with recapture: which to do again. None means all.
+	// Steps come with recapture: which to do again; none means all. An override of a capture names its step.
 	Steps []string `json:"steps,omitempty"`
 	// Target comes with moved: the receiving station.
 	Target string `json:"target,omitempty"`
@@ -245,7 +245,7 @@ func fits(o biometric.Outcome, p plan.Plan) error {
 	if i < 0 {
 		return fmt.Errorf("the plan of this station has no step %q", o.Step)
 	}
-	for _, f := range o.Captured {
+	for _, f := range slices.Concat(o.Captured, o.GivenUp) {
 		if !concerns(p.Steps[i], f) {
 			return fmt.Errorf("the plan of this station has no use for %v", f)
 		}
@@ -303,8 +303,30 @@ func (s Session) Current() (plan.Step, bool) {
 		return plan.Step{}, false
 	}
 	step := s.Plan.Steps[s.Step]
-	step.Want = s.want(step)
+	step.Want, step.Fallback = s.want(step), s.standIns(step)
 	return step, true
+}
+
+// standIns lists, for each finger that is wanted now, those that may stand in for it from here on.
+func (s Session) standIns(step plan.Step) map[biometric.FingerPosition][]biometric.FingerPosition {
+	var all map[biometric.FingerPosition][]biometric.FingerPosition
+	for _, f := range step.Want {
+		c, ok := s.candidate(step, f)
+		line := append([]biometric.FingerPosition{f}, step.Fallback[f]...)
+		i := slices.Index(line, c)
+		if !ok || s.Ledger[c-1].Reason != biometric.Owed || i+1 == len(line) {
+			continue
+		}
+		others := slices.DeleteFunc(slices.Clone(line[i+1:]), func(o biometric.FingerPosition) bool { return s.Ledger[o-1].Reason != biometric.NotOwed })
+		if len(others) == 0 {
+			continue
+		}
+		if all == nil {
+			all = map[biometric.FingerPosition][]biometric.FingerPosition{}
+		}
+		all[c] = others
+	}
+	return all
 }
 
 // Live reports whether the session goes on.

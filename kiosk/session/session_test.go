@@ -494,3 +494,99 @@ func TestStaffAreCalledWhereOneFingerWasShownTwiceInTwoPlaces(t *testing.T) {
 		})
 	}
 }
+
+// reached is the supervised session that captures fingers.
+func reached(t *testing.T, id string) Session {
+	return after(t, begin(t, planOf(t, id, []biometric.Modality{biometric.Finger}), Confirming), send(Screen, Confirmed))
+}
+
+func TestAFingerThatWasGivenUpIsOfPoorQualityAndAnotherStandsInForIt(t *testing.T) {
+	s := reached(t, supervised)
+	e := s.by(Device, Accepted)
+	e.Outcome = s.outcome([]biometric.FingerPosition{biometric.RightMiddle, biometric.LeftIndex}, biometric.PADPassed)
+	if _, err := s.Next(e); err == nil {
+		t.Error("a finger that nothing was given up for counts")
+	}
+	e.Outcome.GivenUp = []biometric.FingerPosition{biometric.RightIndex, biometric.RightThumb}
+	s, err := s.Next(e)
+	if err != nil || s.State != Reviewing {
+		t.Fatalf("%s, %v", s.State, err)
+	}
+	for f, want := range map[biometric.FingerPosition]biometric.Reason{biometric.RightIndex: biometric.PoorQuality, biometric.RightThumb: biometric.PoorQuality,
+		biometric.RightMiddle: biometric.Captured, biometric.LeftIndex: biometric.Captured, biometric.RightRing: biometric.NotOwed} {
+		if got := s.Ledger[f-1].Reason; got != want {
+			t.Errorf("%v is %q", f, got)
+		}
+	}
+	s = after(t, s, send(Screen, Recapture))
+	if step, _ := s.Current(); !slices.Equal(step.Want, []biometric.FingerPosition{biometric.RightIndex, biometric.LeftIndex}) || s.Ledger[biometric.RightThumb-1].Reason != biometric.NotOwed {
+		t.Errorf("captured again are %v", step.Want)
+	}
+}
+
+func TestStandInsAreThoseThatNothingExcepts(t *testing.T) {
+	s := after(t, reached(t, supervised), send(Attendant, Help), except(biometric.RightIndex, biometric.Missing, true))
+	step, _ := s.Current()
+	if want := []biometric.FingerPosition{biometric.RightMiddle, biometric.RightRing}; step.Want[0] != biometric.RightThumb || !slices.Equal(step.Fallback[biometric.RightThumb], want) {
+		t.Errorf("wanted %v, instead of the thumb %v", step.Want, step.Fallback[biometric.RightThumb])
+	}
+}
+
+func TestAnAttendantVetoesBothWaysAndSaysWhy(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		policy string
+		change func(*Event)
+		well   bool
+		state  State
+	}{
+		{"the best so far", supervised, nil, true, Reviewing},
+		{"without a reason", supervised, func(e *Event) { e.Reason = "" }, false, ""},
+		{"without a name", supervised, func(e *Event) { e.Attendant = "" }, false, ""},
+		{"of no step", supervised, func(e *Event) { e.Steps = nil }, false, ""},
+		{"of another step", supervised, func(e *Event) { e.Steps = []string{"face"} }, false, ""},
+		{"of the screen", supervised, func(e *Event) { e.By = Screen }, false, ""},
+		{"where nothing was captured", supervised, func(e *Event) { e.Outcome = nil }, true, Capturing},
+		{"at self-service", selfService, nil, false, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := reached(t, c.policy)
+			e := s.by(Attendant, Override)
+			step, _ := s.Current()
+			e.Steps, e.Outcome = []string{step.ID}, s.outcome(step.Want, biometric.PADPassed)
+			e.Outcome.Forced = true
+			if c.change != nil {
+				c.change(&e)
+			}
+			n, err := s.Next(e)
+			if (err == nil) != c.well || c.well && n.State != c.state {
+				t.Fatalf("%s, %v", n.State, err)
+			}
+			if c.well && (n.Decisions[0].Kind != Override || n.Decisions[0].Reason != "said so" || c.state == Reviewing && !n.Outcomes[0].Forced) {
+				t.Errorf("noted is %+v", n.Decisions)
+			}
+		})
+	}
+	s := after(t, reached(t, supervised), capture)
+	why := s.by(Attendant, Recapture)
+	why.Reason = ""
+	if _, err := s.Next(why); err == nil {
+		t.Error("an attendant rejects a capture without a reason")
+	}
+	if s = after(t, s, send(Attendant, Recapture)); s.State != Capturing || s.Decisions[0].Reason != "said so" {
+		t.Errorf("%s, %+v", s.State, s.Decisions)
+	}
+	s = after(t, s, capture, send(Screen, Help), send(Attendant, Recapture))
+	if s.State != Capturing || len(s.Outcomes) != 0 {
+		t.Errorf("%s with %d outcomes", s.State, len(s.Outcomes))
+	}
+}
+
+func TestAnOverrideOfACaptureNeverCountsForAComparison(t *testing.T) {
+	s := after(t, reached(t, selfService), capture, send(Screen, Approved))
+	e := s.by(Attendant, Override)
+	e.Steps = []string{"fingers"}
+	if n, err := s.Next(e); s.State != Verifying || !errors.Is(err, ErrOutOfPlace) {
+		t.Errorf("%s to %s, %v", s.State, n.State, err)
+	}
+}

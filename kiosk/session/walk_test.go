@@ -69,6 +69,18 @@ func (s Session) variants(e Event) []Event {
 		add(func(v *Event) {
 			v.Exceptions = []biometric.Exception{{Position: biometric.RightIndex, Reason: biometric.Bandaged}}
 		})
+	case Override:
+		for _, held := range [][]biometric.FingerPosition{nil, step.Want} {
+			for _, pad := range []biometric.PADResult{biometric.PADNotAvailable, biometric.PADPassed} {
+				add(func(v *Event) {
+					v.By, v.Attendant, v.Steps = Attendant, "att-7", []string{step.ID}
+					v.Outcome = s.outcome(held, pad)
+					if step.Modality != biometric.Finger {
+						v.Outcome.Findings = []biometric.Finding{{}}
+					}
+				})
+			}
+		}
 	case Recapture:
 		add(func(v *Event) { v.Steps = []string{"fingers"} })
 	}

@@ -101,6 +101,28 @@ func (x overrideCmd) Run(c *call) error {
 	return c.decide(who{x.Code}, session.Event{Kind: session.Override, Reason: x.Reason})
 }
 
+type acceptCmd struct {
+	Code   string `help:"One-time code of the console, which says who you are." env:"LOKET_CODE" required:"" placeholder:"CODE"`
+	Reason string `help:"Why it can't become better." required:""`
+	Step   string `arg:"" help:"The step that is being captured; session show tells which." placeholder:"STEP"`
+}
+
+// Run accepts what a capture has so far.
+func (x acceptCmd) Run(c *call) error {
+	return c.decide(who{x.Code}, session.Event{Kind: session.Override, Steps: []string{x.Step}, Reason: x.Reason})
+}
+
+type recaptureCmd struct {
+	who
+	Step   []string `arg:"" optional:"" help:"The steps; none for all." placeholder:"STEP"`
+	Reason string   `help:"Why it is not good." required:""`
+}
+
+// Run has steps captured again.
+func (x recaptureCmd) Run(c *call) error {
+	return c.decide(x.who, session.Event{Kind: session.Recapture, Steps: x.Step, Reason: x.Reason})
+}
+
 type verifyCmd struct{}
 
 // errNoVerification is the answer where nothing is being verified.

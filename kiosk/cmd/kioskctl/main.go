@@ -29,12 +29,14 @@ type cli struct {
 		Show   showCmd   `cmd:"" help:"Show the session in progress."`
 		Cancel cancelCmd `cmd:"" help:"Cancel the session in progress. Its captures are wiped."`
 
-		Help     helpCmd     `cmd:"" help:"Step in: a capture in progress ends, and what was good is kept."`
-		Resume   resumeCmd   `cmd:"" help:"Let the session go on where it stopped for help."`
-		Except   exceptCmd   `cmd:"" help:"Take a finger out of what is owed, with a reason."`
-		Move     moveCmd     `cmd:"" help:"Hand the session over to a desk, with what was captured."`
-		Verify   verifyCmd   `cmd:"" help:"Show how far a desk's comparison with a kiosk's prints is. Exits 1 where none is in progress."`
-		Override overrideCmd `cmd:"" help:"Let the session be sealed although its captures were not verified, with a reason."`
+		Help      helpCmd      `cmd:"" help:"Step in: a capture in progress ends, and what was good is kept."`
+		Resume    resumeCmd    `cmd:"" help:"Let the session go on where it stopped for help."`
+		Except    exceptCmd    `cmd:"" help:"Take a finger out of what is owed, with a reason."`
+		Move      moveCmd      `cmd:"" help:"Hand the session over to a desk, with what was captured."`
+		Verify    verifyCmd    `cmd:"" help:"Show how far a desk's comparison with a kiosk's prints is. Exits 1 where none is in progress."`
+		Accept    acceptCmd    `cmd:"" help:"Accept the best that the capture in progress has so far, with a reason."`
+		Recapture recaptureCmd `cmd:"" help:"Have steps captured again although they are good, with a reason."`
+		Override  overrideCmd  `cmd:"" help:"Let the session be sealed although its captures were not verified, with a reason."`
 	} `cmd:"" help:"Work with sessions."`
 	USB struct {
 		Record recordCmd `cmd:"" help:"Write what runs over a device's USB cable as text, without samples. ctrl-c ends it."`

@@ -1,0 +1,317 @@
+package stage_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"loket/firmware-sim/stage"
+	"loket/kiosk/api"
+	"loket/kiosk/biometric"
+	"loket/kiosk/record"
+	"loket/kiosk/session"
+	"loket/queue"
+	"loket/queue/station"
+)
+
+// poor is how fingers come that no policy takes.
+const poor = "dry"
+
+// fingersOnly starts a session in which fingers alone are owed, with somebody whose next presentations come in these ways.
+func fingersOnly(ctx context.Context, t *testing.T, c *stage.Centre, ways ...string) station.IssuedTicket {
+	t.Helper()
+	issued, err := c.Book(ctx, c.NextReference(), stage.ApplicantName, queue.ResidencePermit().ID, time.Time{}, biometric.Finger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range ways {
+		if err := c.Event(ctx, w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitFor(ctx, t, c, "a kiosk that is free", func(st api.Status) bool { return st.Ready })
+	if _, err := c.Kiosk.Do(ctx, api.Command{Start: &api.Start{Code: string(issued.Code)}}); err != nil {
+		t.Fatal(err)
+	}
+	say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Confirmed, By: session.Screen})
+	return issued
+}
+
+// waits gives the session when it waits for somebody: for the person who looks at it, or for staff.
+func waits(ctx context.Context, t *testing.T, c *stage.Centre) session.Session {
+	t.Helper()
+	var s session.Session
+	waitFor(ctx, t, c, "the end of the capture", func(st api.Status) bool {
+		if !in(st, session.Reviewing) && !in(st, session.Assistance) {
+			return false
+		}
+		s = *st.Session
+		return true
+	})
+	return s
+}
+
+// sendAway ends a session that waits for somebody.
+func sendAway(ctx context.Context, t *testing.T, c *stage.Centre, issued station.IssuedTicket) {
+	t.Helper()
+	say(ctx, t, c.Kiosk, issued, staffSay(session.Cancel))
+}
+
+// hinted is what the attempts of a session were told, in their order; "-" for nothing.
+func hinted(s session.Session) string {
+	var all []string
+	for _, a := range s.Attempts {
+		hint := string(a.Hint)
+		if hint == "" {
+			hint = "-"
+		}
+		all = append(all, hint)
+	}
+	return strings.Join(all, " ")
+}
+
+// captured lists the fingers that a session holds.
+func captured(s session.Session) string {
+	var all []biometric.FingerPosition
+	for _, e := range s.Ledger {
+		if e.Reason == biometric.Captured {
+			all = append(all, e.Position)
+		}
+	}
+	return fmt.Sprint(all)
+}
+
+// rule is what follows where somebody's fingers come in these ways.
+type rule struct {
+	name    string
+	ways    []string
+	state   session.State
+	hints   string
+	held    string
+	verdict string
+	alarm   bool
+}
+
+func (r rule) try(ctx context.Context, t *testing.T, c *stage.Centre) {
+	issued := fingersOnly(ctx, t, c, r.ways...)
+	s := waits(ctx, t, c)
+	if s.State != r.state || r.hints != "" && hinted(s) != r.hints || captured(s) != r.held || s.Verdict != r.verdict || s.Alarm != r.alarm {
+		t.Errorf("%s after %q, held %s, verdict %q, alarm %v", s.State, hinted(s), captured(s), s.Verdict, s.Alarm)
+	}
+	sendAway(ctx, t, c, issued)
+}
+
+const bothIndexFingers = "[right-index left-index]"
+
+func TestRulesAtAStationWithAnAttendant(t *testing.T) {
+	t.Parallel()
+	ctx, c := prepared(t, stage.Options{})
+	if err := c.StartAll(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []rule{
+		{"the same finger once", []string{"same-finger", "good"}, session.Reviewing, "same-finger -", bothIndexFingers, "", false},
+		{"from the far side", []string{"upside-down", "good"}, session.Reviewing, "upside-down -", bothIndexFingers, "", false},
+		{"one of two", []string{"one-less", "good"}, session.Reviewing, "finger-missing -", bothIndexFingers, "", false},
+		{"an alarm", []string{"pad-alarm", "good"}, session.Reviewing, "lift-and-repeat -", bothIndexFingers, "", false},
+		{"alarms thrice", []string{"pad-alarm", "pad-alarm", "pad-alarm"}, session.Assistance, "lift-and-repeat lift-and-repeat lift-and-repeat", "[]", "", true},
+		{"the same finger thrice", []string{"same-finger", "same-finger", "same-finger"}, session.Assistance, "same-finger same-finger same-finger", "[]", "", false},
+	} {
+		t.Run(r.name, func(t *testing.T) { r.try(ctx, t, c) })
+	}
+	t.Run("a finger that is never good", func(t *testing.T) { neverGood(ctx, t, c) })
+	t.Run("a finger that is missing", func(t *testing.T) { missing(ctx, t, c) })
+	t.Run("vetoes", func(t *testing.T) { vetoes(ctx, t, c) })
+}
+
+// neverGood shows both index fingers three times in vain, and both thumbs well.
+func neverGood(ctx context.Context, t *testing.T, c *stage.Centre) {
+	issued := fingersOnly(ctx, t, c, poor, poor, poor, "good", "good")
+	s := waits(ctx, t, c)
+	if s.State != session.Reviewing || len(s.Attempts) != 5 || s.Outcomes[0].Forced {
+		t.Errorf("%s after %q, forced %v", s.State, hinted(s), s.Outcomes[0].Forced)
+	}
+	say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Approved, By: session.Screen})
+	m := completed(ctx, t, c, issued)
+	for f, want := range map[biometric.FingerPosition]biometric.Reason{biometric.RightIndex: biometric.PoorQuality, biometric.LeftIndex: biometric.PoorQuality,
+		biometric.RightThumb: biometric.Captured, biometric.LeftThumb: biometric.Captured} {
+		if m.Ledger[f-1].Reason != want {
+			t.Errorf("%v is %q in the record", f, m.Ledger[f-1].Reason)
+		}
+	}
+}
+
+// missing takes an index finger out that is not there; the thumb stands in.
+func missing(ctx context.Context, t *testing.T, c *stage.Centre) {
+	issued := fingersOnly(ctx, t, c, "by-hand")
+	e := staffSay(session.Help)
+	say(ctx, t, c.Kiosk, issued, e)
+	waits(ctx, t, c)
+	e = staffSay(session.Excepted)
+	e.Exceptions = []biometric.Exception{{Position: biometric.RightIndex, Reason: biometric.Missing, Permanent: true}}
+	say(ctx, t, c.Kiosk, issued, e)
+	if err := c.Event(ctx, "by-itself"); err != nil {
+		t.Fatal(err)
+	}
+	waits(ctx, t, c)
+	say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Approved, By: session.Screen})
+	m := completed(ctx, t, c, issued)
+	if m.Ledger[biometric.RightIndex-1].Reason != biometric.Missing || m.Ledger[biometric.RightThumb-1].Reason != biometric.Captured {
+		t.Errorf("the record's ledger says %+v", m.Ledger)
+	}
+}
+
+// vetoes accepts what is not sufficient, and rejects what is.
+func vetoes(ctx context.Context, t *testing.T, c *stage.Centre) {
+	code := codes(ctx, t, c)
+	issued := fingersOnly(ctx, t, c, "by-hand")
+	if err := c.Event(ctx, "present right-index left-index "+poor); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(ctx, t, c, "the second attempt", func(st api.Status) bool { return st.Guidance != nil && st.Guidance.Attempt == 2 })
+	accept := session.Event{Kind: session.Override, By: session.Attendant, Steps: []string{"fingers"}, Reason: "worn by work"}
+	id := sessionOf(ctx, t, c.Kiosk, issued)
+	if _, err := c.Kiosk.Do(ctx, api.Command{Session: id, Event: &accept}); err == nil {
+		t.Error("somebody who does not say who they are accepts a capture")
+	}
+	if _, err := c.Kiosk.Do(ctx, api.Command{Session: id, Event: &accept, Code: code()}); err != nil {
+		t.Fatal(err)
+	}
+	if s := waits(ctx, t, c); s.State != session.Reviewing || captured(s) != bothIndexFingers || !s.Outcomes[0].Forced {
+		t.Errorf("%s after %q, held %s", s.State, hinted(s), captured(s))
+	}
+	again := staffSay(session.Recapture)
+	if _, err := c.Kiosk.Do(ctx, api.Command{Session: id, Event: &again}); err == nil {
+		t.Error("a capture is rejected without a reason")
+	}
+	if again.Reason = "a bystander's hand"; c.Event(ctx, "by-itself") != nil {
+		t.Fatal("the person does not come back")
+	}
+	say(ctx, t, c.Kiosk, issued, again)
+	waitFor(ctx, t, c, "another capture", func(st api.Status) bool { return in(st, session.Reviewing) && !st.Session.Outcomes[0].Forced })
+	say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Approved, By: session.Screen})
+	m := completed(ctx, t, c, issued)
+	var said []string
+	for _, d := range m.Decisions {
+		said = append(said, d.Kind+": "+d.Reason)
+	}
+	if want := []string{"override: worn by work", "recapture: a bystander's hand"}; !slices.Equal(said, want) || !strings.HasPrefix(m.Decisions[0].Attendant, "ac_") {
+		t.Errorf("the record says %q by %s", said, m.Decisions[0].Attendant)
+	}
+}
+
+// codes gives one-time codes of an attendant who is signed in at the console.
+func codes(ctx context.Context, t *testing.T, c *stage.Centre) func() string {
+	t.Helper()
+	password, err := c.Account(ctx, "attendant", "attendant")
+	if err != nil {
+		t.Fatal(err)
+	}
+	staff, err := c.SignIn(ctx, "attendant", password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() string {
+		code, err := staff.Code(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return code
+	}
+}
+
+// completed waits until the kiosk has sealed and delivered the ticket's record, and opens it.
+func completed(ctx context.Context, t *testing.T, c *stage.Centre, issued station.IssuedTicket) record.Manifest {
+	t.Helper()
+	var id string
+	waitFor(ctx, t, c, "the delivery", func(st api.Status) bool {
+		if st.Session != nil || st.LastEnd == nil || st.LastEnd.Ticket != issued.ID || st.Outbox.Pending > 0 {
+			return false
+		}
+		id = st.LastEnd.Record
+		return id != ""
+	})
+	r := openRecord(t, c, stage.StationName, id)
+	defer r.Wipe()
+	return r.Manifest
+}
+
+func TestRulesAtSelfService(t *testing.T) {
+	t.Parallel()
+	ctx, c, staff := withDesk(t, stage.Options{})
+	for _, r := range []rule{
+		{"the same finger once", []string{"same-finger", "good"}, session.Reviewing, "same-finger -", bothIndexFingers, "", false},
+		{"the same finger twice", []string{"same-finger", "same-finger"}, session.Assistance, "same-finger same-finger", "[]", session.VerdictSameFinger, false},
+		{"from the far side", []string{"upside-down", "good"}, session.Reviewing, "upside-down -", bothIndexFingers, "", false},
+		{"an alarm", []string{"pad-alarm"}, session.Assistance, "call-attendant", "[]", "", true},
+	} {
+		t.Run(r.name, func(t *testing.T) { r.try(ctx, t, c) })
+	}
+	t.Run("somebody else at the desk", func(t *testing.T) { somebodyElse(ctx, t, c, staff) })
+}
+
+// somebodyElse comes to the desk with a session that another person began: the comparison fails, and all is captured again.
+func somebodyElse(ctx context.Context, t *testing.T, c *stage.Centre, staff *stage.Staff) {
+	issued := fingersOnly(ctx, t, c)
+	if s := waits(ctx, t, c); s.State != session.Reviewing {
+		t.Fatalf("the kiosk did not capture: %s %q", s.State, hinted(s))
+	}
+	if err := c.DeskEvent(ctx, "person 2"); err != nil {
+		t.Fatal(err)
+	}
+	say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Approved, By: session.Screen})
+	move := staffSay(session.Moved)
+	move.Target = stage.DeskName
+	say(ctx, t, c.Kiosk, issued, move)
+	atDesk(ctx, t, c, staff)
+	m := completedAtDesk(ctx, t, c, issued)
+	if len(m.Comparisons) != 1 || m.Comparisons[0].Same {
+		t.Errorf("the comparisons were %+v", m.Comparisons)
+	}
+	last := m.Attempts[len(m.Attempts)-1]
+	if !strings.Contains(last.Device, "DESK") || m.Ledger[biometric.RightIndex-1].Reason != biometric.Captured {
+		t.Errorf("the desk did not capture again: last was %s", last.Device)
+	}
+}
+
+func TestAtTheTimeLimitTheBestIsKept(t *testing.T) {
+	t.Parallel()
+	ctx, c := prepared(t, stage.Options{Policy: selfService, Reaction: 2 * time.Second})
+	if err := c.StartAll(ctx); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	fingersOnly(ctx, t, c, slices.Repeat([]string{poor}, 30)...)
+	s := waits(ctx, t, c)
+	if s.State != session.Reviewing || captured(s) != bothIndexFingers || len(s.Attempts) < 4 || !s.Outcomes[0].Forced {
+		t.Errorf("%s after %q, held %s", s.State, hinted(s), captured(s))
+	}
+	if took, limit := time.Since(began), s.Plan.Steps[0].Limit(); took < limit {
+		t.Errorf("it took %v, the limit is %v", took, limit)
+	}
+}
+
+func TestRulesOfTenPrints(t *testing.T) {
+	t.Parallel()
+	const all = "[right-thumb right-index right-middle right-ring right-little left-thumb left-index left-middle left-ring left-little]"
+	for policy, steps := range map[string]int{"nl-ten-print": 3, "nl-ten-print-thumbs-apart": 4} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			ctx, c := prepared(t, stage.Options{Policy: policy})
+			if err := c.StartAll(ctx); err != nil {
+				t.Fatal(err)
+			}
+			further := strings.Repeat(" -", steps-1)
+			for _, r := range []rule{
+				{"the other hand", []string{"wrong-hand", "good"}, session.Reviewing, "wrong-hand -" + further, all, "", false},
+				{"from the far side", []string{"upside-down", "good"}, session.Reviewing, "upside-down -" + further, all, "", false},
+				{"three of four", []string{"three-of-four", "good"}, session.Reviewing, "finger-missing -" + further, all, "", false},
+			} {
+				t.Run(r.name, func(t *testing.T) { r.try(ctx, t, c) })
+			}
+		})
+	}
+}
