@@ -13,7 +13,6 @@ import (
 	"loket/kiosk/biometric"
 	"loket/kiosk/record"
 	"loket/kiosk/session"
-	"loket/queue"
 	"loket/queue/station"
 )
 
@@ -23,7 +22,7 @@ const poor = "dry"
 // fingersOnly starts a session in which fingers alone are owed, with somebody whose next presentations come in these ways.
 func fingersOnly(ctx context.Context, t *testing.T, c *stage.Centre, ways ...string) station.IssuedTicket {
 	t.Helper()
-	issued, err := c.Book(ctx, c.NextReference(), stage.ApplicantName, queue.ResidencePermit().ID, time.Time{}, biometric.Finger)
+	issued, err := c.Book(ctx, stage.Booking{Reference: c.NextReference(), Asked: []biometric.Modality{biometric.Finger}})
 	if err != nil {
 		t.Fatal(err)
 	}
