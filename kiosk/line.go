@@ -111,7 +111,7 @@ func (d *Daemon) command(ctx context.Context, c station.Command) error {
 	case c.Recall != nil:
 		e.Kind = session.Recalled
 	case c.Cancel != nil:
-		e.Kind, e.Reason = session.Cancel, c.Cancel.Reason
+		e.Kind, e.Reason, e.Final = session.Cancel, c.Cancel.Reason, c.Cancel.Final
 		return d.send(c.Cancel.Session, e, nil)
 	case c.Except != nil:
 		e.Kind, e.Exceptions = session.Excepted, c.Except.Exceptions

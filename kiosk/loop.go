@@ -131,7 +131,7 @@ func (d *Daemon) finish() {
 	d.vault.wipe()
 	d.previews.clear()
 	now := d.now()
-	end := journal.End{Kind: string(s.End), Record: s.Record, FollowUp: s.FollowUp}
+	end := journal.End{Kind: string(s.End), Record: s.Record, FollowUp: s.FollowUp, Final: s.Final}
 	if err := d.journal.EndSession(s.ID, end, now); err != nil {
 		d.log.Error("writing the journal", "err", err)
 		d.reconciled = false // nobody is served before the journal has it, and the queue knows

@@ -177,7 +177,7 @@ func settled(err error) bool {
 
 // tell reports one end. What the queue has settled is noted and not repeated.
 func (d *Daemon) tell(ctx context.Context, r journal.Report) error {
-	e := station.Event{Event: queue.Kind(r.Kind), Session: r.Session, Attempt: r.Attempt, Record: r.Record, FollowUp: r.FollowUp, Target: r.Target, At: r.At}
+	e := station.Event{Event: queue.Kind(r.Kind), Session: r.Session, Attempt: r.Attempt, Record: r.Record, FollowUp: r.FollowUp, Target: r.Target, Final: r.Final, At: r.At}
 	effect, err := d.queue.Report(ctx, r.Ticket, e)
 	switch {
 	case settled(err):

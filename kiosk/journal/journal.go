@@ -139,13 +139,14 @@ type End struct {
 	Kind     string // as in package session, or "lost" for one that the station did not survive
 	Record   string // the id of the record that it made, if it made one
 	FollowUp bool   // a further appointment is needed
+	Final    bool   // cancelled, and the person leaves
 }
 
 // EndSession notes how a session ended. Noting the same end again changes nothing; another end is an error.
 func (j *Journal) EndSession(session string, e End, at time.Time) error {
 	return j.tx("noting the end of session "+session, func(tx *sql.Tx) error {
-		res, err := tx.Exec(`UPDATE sessions SET ended = ?, end_kind = ?, record = ?, follow_up = ? WHERE id = ? AND ended IS NULL`,
-			at.UnixMilli(), e.Kind, e.Record, e.FollowUp, session)
+		res, err := tx.Exec(`UPDATE sessions SET ended = ?, end_kind = ?, record = ?, follow_up = ?, final = ? WHERE id = ? AND ended IS NULL`,
+			at.UnixMilli(), e.Kind, e.Record, e.FollowUp, e.Final, session)
 		if err != nil {
 			return err
 		}
@@ -241,16 +242,17 @@ type Report struct {
 	Record   string
 	Target   string // of a hand-over
 	FollowUp bool
+	Final    bool // cancelled, and the person leaves
 	At       time.Time
 }
 
 // Unreported lists the ended sessions that the queue has not been told of, oldest first.
 func (j *Journal) Unreported() ([]Report, error) {
 	return query(j.read, "listing what to report",
-		`SELECT id, ticket, attempt, end_kind, record, target, follow_up, ended FROM sessions WHERE ended IS NOT NULL AND reported IS NULL ORDER BY ended, id`,
+		`SELECT id, ticket, attempt, end_kind, record, target, follow_up, final, ended FROM sessions WHERE ended IS NOT NULL AND reported IS NULL ORDER BY ended, id`,
 		func(scan func(...any) error) (r Report, err error) {
 			var at int64
-			err = scan(&r.Session, &r.Ticket, &r.Attempt, &r.Kind, &r.Record, &r.Target, &r.FollowUp, &at)
+			err = scan(&r.Session, &r.Ticket, &r.Attempt, &r.Kind, &r.Record, &r.Target, &r.FollowUp, &r.Final, &at)
 			r.At = fromMillis(at)
 			return r, err
 		})

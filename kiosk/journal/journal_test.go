@@ -51,6 +51,19 @@ func must(t testing.TB, errs ...error) {
 	}
 }
 
+func TestWhetherSomebodyLeftIsToldToTheQueue(t *testing.T) {
+	j := open(t, filepath.Join(t.TempDir(), "journal.db"))
+	at := recordtest.Created()
+	for i, final := range []bool{false, true} {
+		id := []string{"se_stays", "se_leaves"}[i]
+		must(t, j.BeginSession(id, "tk_one", i+1, at), j.EndSession(id, journal.End{Kind: "cancelled", Final: final}, at.Add(time.Duration(i)*time.Second)))
+	}
+	list, err := j.Unreported()
+	if err != nil || len(list) != 2 || list[0].Final || !list[1].Final {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
 func TestTheWholeChainIsFoundFromAnyIdInIt(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"))
 	d, signed, receipt := chain(t, 1)

@@ -126,6 +126,8 @@ func (s Session) rule(e Event) (Rule, error) {
 
 func (s *Session) finish(e Event, how End) error {
 	switch e.Kind {
+	case Cancel:
+		s.Final = e.Final && e.By == Attendant
 	case Moved:
 		if e.Target == "" {
 			return errors.New("no station is named to move to")

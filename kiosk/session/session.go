@@ -99,6 +99,8 @@ type Event struct {
 	Attendant string `json:"attendant,omitempty"`
 	// Reason is given with override, and with recapture by an attendant; it may be with cancel, moved and help.
 	Reason string `json:"reason,omitempty"`
+	// Final comes with cancel by an attendant: the person leaves; otherwise their ticket waits again.
+	Final bool `json:"final,omitempty"`
 	// Outcome comes with accepted and rejected, and with faulted and help where there were attempts. A capture that was not
 	// accepted may name fingers whose sufficient samples the daemon keeps. One without a step counts as none.
 	Outcome *biometric.Outcome `json:"outcome,omitempty"`
@@ -162,6 +164,7 @@ type Session struct {
 	Verdict string `json:"verdict,omitempty"` // of the fault that led to assistance, or VerdictSameFinger
 	Alarm   bool   `json:"alarm,omitempty"`   // a presentation-attack alarm led to assistance: for staff only
 	Target  string `json:"target,omitempty"`  // of a hand-over
+	Final   bool   `json:"final,omitempty"`   // cancelled, and the person leaves
 	Record  string `json:"record,omitempty"`  // of a completed session
 }
 

@@ -327,6 +327,17 @@ func TestTimeIsExtendedTenTimesAndWarnedOfBefore(t *testing.T) {
 	}
 }
 
+func TestOnlyAnAttendantSaysThatSomebodyLeaves(t *testing.T) {
+	s := after(t, begin(t, planOf(t, "nl-residence-permit", faceAndFingers()), Confirming), send(Screen, Confirmed))
+	for _, by := range []Actor{Screen, Attendant} {
+		e := s.by(by, Cancel)
+		e.Final = true
+		if n, err := s.Next(e); err != nil || n.Final != (by == Attendant) || n.End != Cancelled {
+			t.Errorf("by %s: final %v, %s, %v", by, n.Final, n.End, err)
+		}
+	}
+}
+
 func TestLateAnswersCountForNothing(t *testing.T) {
 	s := after(t, begin(t, planOf(t, supervised, faceAndFingers()), Confirming), send(Screen, Confirmed))
 	late := s.captured()
