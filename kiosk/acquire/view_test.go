@@ -70,7 +70,7 @@ func TestPreviewFramesDoNotWaitForTheAnalyserWhichSeesTheNewest(t *testing.T) {
 		}
 		took := time.Since(start)
 		perSecond := float64(len(analyser.seen)) / took.Seconds()
-		if analyser.most.Load() != 1 || perSecond < 9 || took < time.Second/2 || took > 800*time.Millisecond {
+		if analyser.most.Load() != 1 || perSecond < 9 || took < time.Second/2 || took > time.Second/2+4*analyser.takes { // steady, and what was judged before and after
 			t.Errorf("%d at once, %.1f frames judged a second, released after %v", analyser.most.Load(), perSecond, took)
 		}
 		for i := 1; i < len(analyser.seen)-1; i++ { // the last may be one that came when all was over
