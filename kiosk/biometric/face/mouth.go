@@ -20,6 +20,7 @@ const (
 // What bounds the inside of a mouth, in shares of the cheeks.
 const (
 	cavity   = 0.4  // brightness below which there is a gap, or only the line between the lips where that is thin
+	line     = 0.57 // brightness that lips do not have beside teeth: it is the line between closed ones
 	noLine   = 0.9  // brightness that nothing stays below where no line is seen: the lips are apart
 	teeth    = 1.03 // brightness that no lip has
 	lipDark  = 0.1  // by which the lips are darker than teeth
@@ -47,12 +48,12 @@ func mouth(c colours, h head) float64 {
 		}
 	}
 	switch {
-	case darkest < cavity:
+	case darkest < line:
 		shown = 0 // a line or a gap lies between the lips
 	case darkest > noLine:
 		shown = max(shown, lipReach)
 	case shown > 0:
-		shown += 2 // their rims are mixed with the lips
+		shown += 3 // their rims are mixed with the lips
 	}
 	return float64(max(gap, shown)) / grid
 }
