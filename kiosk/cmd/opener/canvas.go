@@ -198,7 +198,7 @@ func (c *canvas) stroke(ink color.Color, width float64, pts ...point) {
 }
 
 // picture draws an image as large as it fits into a frame, in its proportions, on a plain ground.
-func (c *canvas) picture(src image.Image, x, y, w, h float64) {
+func (c *canvas) picture(src image.Image, x, y, w, h float64) placed {
 	c.box(x, y, w, h, 6, white, line)
 	x, y, w, h = x+4, y+4, w-8, h-8
 	b := src.Bounds()
@@ -206,4 +206,11 @@ func (c *canvas) picture(src image.Image, x, y, w, h float64) {
 	iw, ih := float64(b.Dx())*scale, float64(b.Dy())*scale
 	left, top := int(x+(w-iw)/2), int(y+(h-ih)/2)
 	draw.CatmullRom.Scale(c.img, image.Rect(left, top, left+int(iw), top+int(ih)), src, b, draw.Over, nil)
+	return placed{point{float64(left), float64(top)}, scale}
+}
+
+// placed is where an image lies on the page: its upper left corner, and px of the page for one of its own.
+type placed struct {
+	point
+	scale float64
 }

@@ -104,7 +104,7 @@ func (c *canvas) ledger(x, y, w float64, l biometric.Ledger) {
 		if !e.Position.Right() {
 			col, row = 0, i-5
 		}
-		c.ledgerLine(x+float64(col)*w/2, y+float64(row)*52, w/2-14, e)
+		c.ledgerLine(x+float64(col)*w/2, y+float64(row)*47, w/2-14, e)
 	}
 }
 

@@ -22,10 +22,10 @@ const (
 	margin     = 48
 	headHeight = 118
 	footHeight = 66
-	cardHeight = 548
+	cardHeight = 782
 	badHeight  = 150
 	gap        = 26
-	perPage    = 5 // records
+	perPage    = 3 // records
 	inside     = 28
 )
 
@@ -106,18 +106,30 @@ func (c *canvas) head(found []*opened, page, pages, all int) {
 	}
 }
 
+// The columns of a card, in px from its left inner edge.
+const (
+	faceWidth   = 300
+	rulesAt     = faceWidth + 28
+	rulesWidth  = 306
+	fingersAt   = rulesAt + rulesWidth + 32
+	fingerWidth = 462
+	ledgerAt    = fingersAt + fingerWidth + 34
+)
+
 // card draws one record.
 func (c *canvas) card(y float64, f *opened) {
 	c.box(margin, y, pageWidth-2*margin, cardHeight, 14, white, line)
 	x := float64(margin + inside)
 	c.title(x, y, f)
-	c.faces(x, y+84, f)
-	c.fingers(x+262, y+84, f)
-	hands := x + 790.0
-	c.label(hands, y+84, "Ten-finger ledger")
-	c.hand(hands-12, y+106, f.Manifest.Ledger, false)
-	c.hand(hands+204, y+106, f.Manifest.Ledger, true)
-	c.ledger(hands+424, y+108, pageWidth-margin-inside-(hands+424)+14, f.Manifest.Ledger)
+	top := y + 84
+	c.faces(x, top, f)
+	c.rules(x+rulesAt, top, f.Manifest)
+	c.fingers(x+fingersAt, top, f)
+	c.signature(x+fingersAt, top+418, f)
+	c.label(x+ledgerAt, top, "Ten-finger ledger")
+	c.hand(x+ledgerAt+10, top+22, f.Manifest.Ledger, false)
+	c.hand(x+ledgerAt+262, top+22, f.Manifest.Ledger, true)
+	c.ledger(x+ledgerAt, top+290, pageWidth-2*margin-2*inside-ledgerAt+14, f.Manifest.Ledger)
 	c.chain(x, y+cardHeight-122, f)
 }
 
@@ -152,19 +164,22 @@ func (c *canvas) label(x, y float64, s string) { c.text(x, y+4, bold, 15, muted,
 func (c *canvas) faces(x, y float64, f *opened) {
 	c.label(x, y, "Face")
 	img, what := decoded(f, "face.jpg")
-	c.pictureOr(img, what, x, y+18, 226, 252)
-	c.text(x, y+290, regular, 15, muted, c.fit(regular, 15, 226, what))
-	c.text(x, y+308, regular, 14, muted, c.fit(regular, 14, 226, faceQuality(f.Manifest)))
+	c.pictureOr(img, what, x, y+18, faceWidth, 400)
+	c.text(x, y+438, regular, 15, muted, c.fit(regular, 15, faceWidth, what))
+	if q := faceQuality(f.Manifest); q != nil {
+		c.quality(x, y+448, faceWidth, *q)
+		c.text(x, y+480, regular, 14, muted, c.fit(regular, 14, faceWidth, fmt.Sprintf("quality by %s %s", q.Algorithm, q.Version)))
+	}
 }
 
-func faceQuality(m record.Manifest) string {
+// faceQuality is what was found of the photograph that was kept; nil where there is none.
+func faceQuality(m record.Manifest) *biometric.Quality {
 	for _, o := range m.Outcomes {
 		if o.Modality == biometric.Face && len(o.Findings) > 0 {
-			q := o.Findings[0].Quality
-			return fmt.Sprintf("quality %d of 100 (%s)", q.Score, q.Algorithm)
+			return &o.Findings[0].Quality
 		}
 	}
-	return ""
+	return nil
 }
 
 // fingers draws the prints, as large as their number allows.
@@ -177,30 +192,51 @@ func (c *canvas) fingers(x, y float64, f *opened) {
 	}
 	c.label(x, y, fmt.Sprintf("Fingers captured: %d", len(prints)))
 	if len(prints) == 0 {
-		c.pictureOr(nil, "none", x, y+18, 500, 252)
+		c.pictureOr(nil, "none", x, y+18, fingerWidth, 316)
 		return
 	}
 	columns, rows := (len(prints)+1)/2, 2
 	if len(prints) <= 4 {
 		columns, rows = len(prints), 1
 	}
-	w := min((500-float64(columns-1)*12)/float64(columns), 226)
-	h := min(290/float64(rows)-38, w*1.4)
+	w := min((fingerWidth-float64(columns-1)*12)/float64(columns), 225)
+	h := min(360/float64(rows)-44, w*1.41)
 	for i, p := range prints {
-		px, py := x+float64(i%columns)*(w+12), y+18+float64(i/columns)*(h+42)
-		c.print(f, p.Name, px, py, w, h)
+		px, py := x+float64(i%columns)*(w+12), y+18+float64(i/columns)*(h+46)
+		c.print(f, p, px, py, w, h)
 	}
+	note := printsBy(f.Manifest)
+	if w >= roomy {
+		note += "Rings are ridge endings, dots bifurcations."
+	}
+	c.text(x, y+28+float64(rows)*(h+46), regular, 13, muted, c.fit(regular, 13, fingerWidth, note))
 }
 
-// print draws one print with its name and quality.
-func (c *canvas) print(f *opened, name string, x, y, w, h float64) {
-	img, what := decoded(f, name)
-	c.pictureOr(img, what, x, y, w, h)
+// printsBy names who measured the prints.
+func printsBy(m record.Manifest) string {
+	for _, e := range m.Ledger {
+		if e.Quality != nil {
+			return fmt.Sprintf("Quality by %s %s. ", e.Quality.Algorithm, e.Quality.Version)
+		}
+	}
+	return ""
+}
+
+// roomy is how wide the frame of a print must be, in px, for its minutiae to be told apart.
+const roomy = 140
+
+// print draws one print with its minutiae where there is room, its name and its quality.
+func (c *canvas) print(f *opened, p record.Part, x, y, w, h float64) {
+	img, what := decoded(f, p.Name)
+	at := c.pictureOr(img, what, x, y, w, h)
+	if grey, ok := img.(*image.Gray); ok && w >= roomy {
+		c.minutiae(grey, at)
+	}
 	var n int
-	_, _ = fmt.Sscanf(name, "fingers/%02d", &n) // the reader has checked the name
-	p := biometric.FingerPosition(n)
-	title := fmt.Sprintf("%d  %s", n, strings.ReplaceAll(p.String(), "-", " "))
-	if hand, finger, _ := strings.Cut(p.String(), "-"); c.width(bold, 14, title) > w {
+	_, _ = fmt.Sscanf(p.Name, "fingers/%02d", &n) // the reader has checked the name
+	name := biometric.FingerPosition(n).String()
+	title := fmt.Sprintf("%d  %s", n, strings.ReplaceAll(name, "-", " "))
+	if hand, finger, _ := strings.Cut(name, "-"); c.width(bold, 14, title) > w {
 		title = fmt.Sprintf("%d  %s. %s", n, hand[:1], finger)
 	}
 	c.text(x, y+h+18, bold, 14, ink, c.fit(bold, 14, w, title))
@@ -218,14 +254,14 @@ func (c *canvas) quality(x, y, w float64, q biometric.Quality) {
 	c.right(x+w, y+10, bold, 13, ink, number)
 }
 
-// pictureOr draws an image, or a frame that says why there is none.
-func (c *canvas) pictureOr(img image.Image, what string, x, y, w, h float64) {
+// pictureOr draws an image, or a frame that says why there is none, and returns where the image came to lie.
+func (c *canvas) pictureOr(img image.Image, what string, x, y, w, h float64) placed {
 	if img != nil {
-		c.picture(img, x, y, w, h)
-		return
+		return c.picture(img, x, y, w, h)
 	}
 	c.box(x, y, w, h, 6, faint, line)
 	c.centred(x+w/2, y+h/2+5, regular, 16, muted, c.fit(regular, 16, w-12, what))
+	return placed{}
 }
 
 // maxSide bounds the images that are drawn, in px.
