@@ -212,6 +212,25 @@ func TestHelpThatComesWhenACaptureHasJustEndedIsGiven(t *testing.T) {
 	}
 }
 
+func TestAnAccountOfTheConsoleIsNamedByACodeAloneAndTheScreenUsesNoneUp(t *testing.T) {
+	b := newBench(t)
+	b.capturing(t)
+	help := session.Event{Kind: session.Help, By: session.Attendant, Attendant: "ac_aaaaaaaaaaaaaaaa"}
+	for _, x := range []struct {
+		as   api.Role
+		c    api.Command
+		says string
+	}{
+		{api.RoleTechnician, api.Command{Event: &help}, "who"},
+		{api.RoleScreen, api.Command{Event: &help, Code: "0123456789"}, "forbidden"},
+	} {
+		var e *api.Error
+		if _, err := b.Do(t.Context(), []api.Role{x.as}, x.c); !errors.As(err, &e) || e.Code != x.says || b.cur.session.State != session.Capturing {
+			t.Errorf("%s: %v", x.as, err)
+		}
+	}
+}
+
 func TestAnEventForAnotherSessionChangesNothing(t *testing.T) {
 	b := newBench(t)
 	stopped := b.capturing(t)

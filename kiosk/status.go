@@ -20,6 +20,7 @@ import (
 	"loket/kiosk/outbox"
 	"loket/kiosk/record"
 	"loket/kiosk/session"
+	"loket/queue"
 )
 
 // Status returns the present status and a channel that is closed at the next change.
@@ -151,6 +152,10 @@ func (d *Daemon) Do(ctx context.Context, as []api.Role, c api.Command) (api.Repl
 func (d *Daemon) said(ctx context.Context, as []api.Role, c api.Command) error {
 	e := *c.Event
 	switch {
+	case c.Code != "" && !slices.Contains(as, api.RoleTechnician): // before the code is used up
+		return &api.Error{Code: "forbidden", Text: "the screen speaks for the applicant alone"}
+	case c.Code == "" && strings.HasPrefix(e.Attendant, queue.AccountID+"_"):
+		return &api.Error{Code: "who", Text: "only a one-time code names an account of the console", Hint: "give one, or decide as somebody of this station"}
 	case c.Code != "":
 		who, err := d.queue.Identify(ctx, c.Code)
 		if err != nil {
