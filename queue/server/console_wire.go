@@ -130,10 +130,10 @@ type consoleSnapshot struct {
 }
 
 // organisation gives who answers for a service; nobody for one that the centre does not offer any more.
-func (c *Console) organisation(service string) string {
-	for _, s := range c.Store.Services() {
-		if s.ID == service {
-			return s.Organisation
+func (s *Server) organisation(service string) string {
+	for _, x := range s.Store.Services() {
+		if x.ID == service {
+			return x.Organisation
 		}
 	}
 	return ""

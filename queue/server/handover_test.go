@@ -228,6 +228,39 @@ func TestAHandOverIsForThoseWhoHaveTheSessionAndThoseWhoCanTakeIt(t *testing.T) 
 	}
 }
 
+func TestAOneTimeCodeGivesNoRightThatItsHolderLacksAtTheConsole(t *testing.T) {
+	c := newStaffed(t)
+	visitor := queue.Membership{Role: queue.ImmigrationOfficer, Organisation: "municipality"}
+	if _, err := c.server.Store.AddAccount(t.Context(), queue.Account{Login: "visitor", Roles: []queue.Membership{visitor}}, password); err != nil {
+		t.Fatal(err)
+	}
+	desk := c.client(c.authority.issue("desk-1", "Centre", "desk"))
+	use := func(login string) error {
+		var answer struct {
+			Code string `json:"code"`
+		}
+		status, body := c.signedIn(login).do("POST", "/api/code", nil)
+		if err := json.Unmarshal([]byte(body), &answer); err != nil || status != http.StatusOK {
+			t.Fatal(status, err)
+		}
+		_, err := desk.Identify(t.Context(), answer.Code)
+		return err
+	}
+	if err := use("visitor"); err != nil {
+		t.Errorf("where nobody is: %v", err)
+	}
+	ticket := c.put("one", person("V-1", "Ada Lovelace")).Persons[0].Tickets[0]
+	if _, err := desk.Call(t.Context(), station.Call{RequestID: "request-1", Ticket: ticket.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if err := use("visitor"); !station.RefusedAs(err, station.ProblemForbidden) {
+		t.Errorf("for a session of another organisation: %v", err)
+	}
+	if err := use("officer"); err != nil {
+		t.Errorf("for one of their own: %v", err)
+	}
+}
+
 func TestAOneTimeCodeNamesItsHolderOnce(t *testing.T) {
 	c := newStaffed(t)
 	b := c.signedIn("attendant")
@@ -254,7 +287,7 @@ func TestAOneTimeCodeNamesItsHolderOnce(t *testing.T) {
 	}
 	var codes oneTimeCodes
 	now := time.Now()
-	code, until := codes.give("ac_1", now)
+	code, until := codes.give(queue.Account{ID: "ac_1"}, now)
 	if _, ok := codes.use(code, until); ok {
 		t.Error("a code counts after its time")
 	}

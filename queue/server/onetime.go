@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"time"
@@ -19,7 +20,7 @@ type oneTimeCodes struct {
 }
 
 type givenCode struct {
-	account string
+	account queue.Account
 	until   time.Time
 }
 
@@ -30,11 +31,11 @@ const (
 )
 
 // give makes a code for an account in place of the one before.
-func (o *oneTimeCodes) give(account string, now time.Time) (queue.Code, time.Time) {
+func (o *oneTimeCodes) give(account queue.Account, now time.Time) (queue.Code, time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for code, g := range o.given {
-		if g.account == account || !now.Before(g.until) {
+		if g.account.ID == account.ID || !now.Before(g.until) {
 			delete(o.given, code)
 		}
 	}
@@ -47,7 +48,7 @@ func (o *oneTimeCodes) give(account string, now time.Time) (queue.Code, time.Tim
 }
 
 // use says whose code it is. It counts once.
-func (o *oneTimeCodes) use(code queue.Code, now time.Time) (account string, ok bool) {
+func (o *oneTimeCodes) use(code queue.Code, now time.Time) (account queue.Account, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	g, ok := o.given[code]
@@ -61,11 +62,11 @@ func (c *Console) oneTimeCode(w http.ResponseWriter, _ *http.Request, who store.
 		refuse(w, notYours("decide at a station"))
 		return
 	}
-	code, until := c.codes.give(who.Account.ID, time.Now())
+	code, until := c.codes.give(who.Account, time.Now())
 	reply(w, http.StatusOK, map[string]any{"code": string(code), "until": until})
 }
 
-// Identify says who gave a one-time code.
+// Identify says who gave a one-time code, where they may help with whoever is at the station.
 func (s *stations) Identify(w http.ResponseWriter, r *http.Request) {
 	peer, err := caller(r, kiosk, desk)
 	var body station.OneTimeCode
@@ -91,5 +92,23 @@ func (s *stations) Identify(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	forget()
-	reply(w, http.StatusOK, station.Attendant{Attendant: account})
+	if err := s.mayAssist(r.Context(), account, peer.Name); err != nil {
+		refuse(w, err)
+		return
+	}
+	reply(w, http.StatusOK, station.Attendant{Attendant: account.ID})
+}
+
+// mayAssist holds an account to the same right as at the console: for the organisations whose tickets are at a station.
+func (s *Server) mayAssist(ctx context.Context, a queue.Account, name string) error {
+	at, err := s.Store.AtStation(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, v := range at {
+		if !a.May(queue.Assisting, s.organisation(v.Ticket.Service)) {
+			return notYours("help with this session")
+		}
+	}
+	return nil
 }
