@@ -74,6 +74,9 @@ func (c *capture) write(pad drivers.SignaturePad, said <-chan Written) (ink.Ink,
 	}
 	p := padded{view: nil}
 	p.ink.Width, p.ink.Height = pad.Area()
+	if err := p.ink.Check(); !errors.Is(err, ink.ErrEmpty) {
+		return ink.Ink{}, fmt.Errorf("writing on a pad: %w: %w", drivers.ErrCrashed, err)
+	}
 	p.view = p.ink.Draw()
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()

@@ -36,9 +36,22 @@ func (k Ink) Draw() *image.Gray {
 
 func px(v int) float32 { return float32(v) * PPI / hundredthsAnInch }
 
+// longest is how much of a line is drawn at once, in hundredths of a millimetre: what drawing takes grows with the square of it.
+const longest = 500
+
 // Trace adds a piece of a stroke to a picture that [Ink.Draw] made.
 func Trace(img *image.Gray, from, to Point) {
-	band(img, px(from.X), px(from.Y), px(width(from))/2, px(to.X), px(to.Y), px(width(to))/2)
+	dx, dy, dw := to.X-from.X, to.Y-from.Y, width(to)-width(from)
+	n := 1 + max(dx, -dx, dy, -dy)/longest
+	at := func(i int) (x, y, r float32) {
+		return px(from.X + dx*i/n), px(from.Y + dy*i/n), px(width(from)+dw*i/n) / 2
+	}
+	x0, y0, r0 := at(0)
+	for i := range n {
+		x1, y1, r1 := at(i + 1)
+		band(img, x0, y0, r0, x1, y1, r1)
+		x0, y0, r0 = x1, y1, r1
+	}
 }
 
 func width(p Point) int {

@@ -19,6 +19,7 @@ const (
 	MaxSide    = 40000  // hundredths of a millimetre: 40 cm
 	MaxTime    = 600000 // ms
 	MaxForce   = 1000
+	MaxLength  = 5000000 // of all strokes together, hundredths of a millimetre: 50 m
 )
 
 // Point is where the pen was.
@@ -71,7 +72,10 @@ func (k Ink) Check() error {
 			last = p.T
 		}
 	}
-	if k.Length() < minLength {
+	switch length := k.Length(); {
+	case length > MaxLength:
+		return fmt.Errorf("checking a signature: its strokes are longer than %d m together", MaxLength/100000)
+	case length < minLength:
 		return fmt.Errorf("checking a signature: %w", ErrEmpty)
 	}
 	return nil

@@ -84,21 +84,41 @@ func TestTheVectorHoldsEveryPoint(t *testing.T) {
 	}
 }
 
+func TestALongLineIsDrawnFromEndToEnd(t *testing.T) {
+	k := Ink{Width: 30000, Height: 20000, Strokes: []Stroke{{{X: 500, Y: 500}, {X: 29000, Y: 17600, T: 8}, {X: 29000, Y: 500, T: 16}}}}
+	img := k.Draw()
+	for i := range 571 {
+		x, y := 500+50*i, 500+30*i
+		for name, at := range map[string]Point{"aslant": {X: x, Y: y}, "upright": {X: 29000, Y: y}} {
+			if img.GrayAt(at.X*PPI/hundredthsAnInch, at.Y*PPI/hundredthsAnInch).Y > 64 {
+				t.Fatalf("the line %s is not there at %v", name, at)
+			}
+		}
+	}
+}
+
 func TestWhatIsNoSignatureSaysSo(t *testing.T) {
 	for name, x := range map[string]struct {
 		change func(*Ink)
 		empty  bool
 	}{
-		"nothing":          {func(k *Ink) { k.Strokes = nil }, true},
-		"a dot":            {func(k *Ink) { k.Strokes = []Stroke{{{X: 100, Y: 100}}} }, true},
-		"a slip":           {func(k *Ink) { k.Strokes = []Stroke{{{X: 100, Y: 100}, {X: 900, Y: 100, T: 5}}} }, true},
-		"outside":          {func(k *Ink) { k.Strokes[0][3].X = 8001 }, false},
-		"above":            {func(k *Ink) { k.Strokes[0][3].Y = -1 }, false},
-		"back in time":     {func(k *Ink) { k.Strokes[1][0].T = 0 }, false},
-		"too long":         {func(k *Ink) { k.Strokes[1][50].T = MaxTime + 1 }, false},
-		"force":            {func(k *Ink) { k.Strokes[0][0].Force = MaxForce + 1 }, false},
-		"no area":          {func(k *Ink) { k.Width = 0 }, false},
-		"an endless area":  {func(k *Ink) { k.Height = MaxSide + 1 }, false},
+		"nothing":         {func(k *Ink) { k.Strokes = nil }, true},
+		"a dot":           {func(k *Ink) { k.Strokes = []Stroke{{{X: 100, Y: 100}}} }, true},
+		"a slip":          {func(k *Ink) { k.Strokes = []Stroke{{{X: 100, Y: 100}, {X: 900, Y: 100, T: 5}}} }, true},
+		"outside":         {func(k *Ink) { k.Strokes[0][3].X = 8001 }, false},
+		"above":           {func(k *Ink) { k.Strokes[0][3].Y = -1 }, false},
+		"back in time":    {func(k *Ink) { k.Strokes[1][0].T = 0 }, false},
+		"too long":        {func(k *Ink) { k.Strokes[1][50].T = MaxTime + 1 }, false},
+		"force":           {func(k *Ink) { k.Strokes[0][0].Force = MaxForce + 1 }, false},
+		"no area":         {func(k *Ink) { k.Width = 0 }, false},
+		"an endless area": {func(k *Ink) { k.Height = MaxSide + 1 }, false},
+		"endless lines": {func(k *Ink) {
+			s := make(Stroke, MaxPoints)
+			for i := range s {
+				s[i].X = i % 2 * k.Width
+			}
+			k.Strokes = []Stroke{s}
+		}, false},
 		"too many strokes": {func(k *Ink) { k.Strokes = make([]Stroke, MaxStrokes+1) }, false},
 		"too many points":  {func(k *Ink) { k.Strokes = []Stroke{make(Stroke, MaxPoints+1)} }, false},
 	} {
