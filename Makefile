@@ -7,6 +7,7 @@ SHELL := bash
 # Where things go: programs in bin/, what a run leaves in run/, everything else that is made in build/.
 N ?= 1
 CYCLES ?= 1000
+DEATHS ?= 60
 SELF ?=
 SCENARIO ?=
 PHOTO ?=
@@ -69,7 +70,7 @@ run: build ## the same system left running, with what to do printed; ctrl-c ends
 test: house ## go vet and all tests; prints what was skipped and why, the counts last
 	@.ci/need $(WITNESSES) $(CC_PACKAGES)
 	@export CGO_ENABLED=$(CGO_IF_GCC); status=0; go vet ./... ./.ci/house || status=1; \
-	  build/house test -vet=off -count=1 -p 2 -timeout 10m $(TESTFLAGS) ./... ./.ci/house || status=1; exit $$status
+	  build/house test -vet=off -count=1 -p 2 -timeout 25m $(TESTFLAGS) ./... ./.ci/house || status=1; exit $$status
 
 .PHONY: test-recordings
 test-recordings: house ## the recorded devices through the kernel's bus, ten times (needs gcc, umockdev and LOKET_FIXTURES)
@@ -209,6 +210,10 @@ torture: go ## kills every process at every failpoint, then at random, and compa
 .PHONY: torture-usb
 torture-usb: build ## pulls plugs 1,000 times, at rest and in every phase of a capture, and looks for what grows (CYCLES=1000)
 	bin/loket-demo torture-usb --bin bin --out run/torture-usb --cycles $(CYCLES)
+
+.PHONY: torture-handover
+torture-handover: house ## both ends of a hand-over killed at every step, then at random (DEATHS=60)
+	@LOKET_DEATHS=$(DEATHS) build/house test -vet=off -count=1 -timeout 60m -run SurvivesADeath $(TESTFLAGS) ./firmware-sim/stage
 
 .PHONY: leak
 leak: build ## two intakes under strace, and one that is handed over to a desk: nothing of a sample is ever written in the clear, and what is synced when

@@ -176,8 +176,8 @@ func compare(t *testing.T, pictures []*image.Gray) {
 						got = append(got, o.Rectangle)
 					}
 					sum += len(way.want)
-					// rounding in another order may decide a window that lies on a threshold
-					if more, fewer := differ(got, way.want), differ(way.want, got); more+fewer > len(way.want)/50 {
+					// rounding in another order may decide a window that lies on a threshold: one may be another
+					if more, fewer := differ(got, way.want), differ(way.want, got); more+fewer > 2+len(way.want)/50 {
 						t.Errorf("picture %d: %d rectangles, OpenCV has %d; %d are ours alone, %d theirs", i, len(got), len(way.want), more, fewer)
 					}
 				}
