@@ -232,12 +232,15 @@ func (c constellation) extend(o constellation, f fit) []union {
 	return out
 }
 
-// scoreScale puts the scores of different fingers below [Threshold].
-const scoreScale = 32.0
+const (
+	scoreScale = 31.0 // puts one score in a thousand of different fingers at [Threshold]
+	mostFaint  = 2.5  // how much more the scores of faint prints count, at most
+)
 
 // score weighs the pairs, by how closely they lie on each other and how alike they are around, against all that was seen of
 // either finger where the other was seen too: a clear minutia without its like speaks against, one that may be a speck doesn't.
-// The form is that of a logistic regression on the logarithms of the three sums, its weights rounded.
+// The form is that of a logistic regression on the logarithms of three sums, its weights rounded. Dividing by the mean weight of
+// what was seen keeps the scores of different fingers alike, however faint the prints are, but for those of no ridges at all.
 func (c constellation) score(o constellation, f fit, pairs []union) float64 {
 	var all, clear float64
 	for _, u := range pairs {
@@ -245,17 +248,25 @@ func (c constellation) score(o constellation, f fit, pairs []union) float64 {
 		all += u.close * alike
 		clear += u.close * alike * alike * math.Sqrt(c.stars[u.a].weight*o.stars[u.b].weight)
 	}
-	var seen float64
+	n, weight := c.overlap(o, f)
+	weight = max(weight, 1)
+	return scoreScale * all * math.Sqrt(clear/weight) * min(n/weight, mostFaint)
+}
+
+// overlap counts the minutiae of both that lie where the other finger was seen too, and adds up their weights.
+func (c constellation) overlap(o constellation, f fit) (n, weight float64) {
 	for _, a := range c.stars {
 		if x, y := f.place(a.x, a.y); o.outline.holds(x, y, overlapSpare) {
-			seen += a.weight
+			n++
+			weight += a.weight
 		}
 	}
 	for _, b := range o.stars {
 		dx, dy := b.x-f.dx, b.y-f.dy
 		if c.outline.holds(dx*f.cos+dy*f.sin, dy*f.cos-dx*f.sin, overlapSpare) {
-			seen += b.weight
+			n++
+			weight += b.weight
 		}
 	}
-	return scoreScale * all * math.Sqrt(clear/max(seen, 1))
+	return n, weight
 }
