@@ -58,8 +58,8 @@ help: ## list the targets
 	  /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: programs ## one intake from ticket to receipt, headless, into run/demo/ (N=3 SELF=1 SCENARIO=dry-finger PHOTO=file FINGERS=folder)
-	@bin/loket-demo demo --bin bin --out run/demo --n $(N) $(if $(SELF),--self-service) $(if $(SCENARIO),--scenario '$(SCENARIO)') \
+demo: programs ## one intake from ticket to receipt, headless, into run/demo/ (N=3 SELF=1 PAD=1 SCENARIO=dry-finger PHOTO=file FINGERS=folder)
+	@bin/loket-demo demo --bin bin --out run/demo --n $(N) $(if $(SELF),--self-service) $(if $(PAD),--pad) $(if $(SCENARIO),--scenario '$(SCENARIO)') \
 	  $(if $(PHOTO),--photo '$(PHOTO)') $(if $(FINGERS),--fingers '$(FINGERS)')
 
 .PHONY: run

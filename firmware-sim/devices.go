@@ -8,6 +8,7 @@ import (
 	"loket/drivers/usb"
 	"loket/drivers/usb/usbip"
 	"loket/firmware-sim/hidcode"
+	"loket/firmware-sim/hidpen"
 	"loket/firmware-sim/nb1010"
 	"loket/firmware-sim/ptpcam"
 	"loket/firmware-sim/slap60"
@@ -52,6 +53,9 @@ func (f flags) device(name string, opt *subject.Options) served {
 	case "hidcode":
 		opt.Reader = hidcode.New(hidcode.Options{Serial: f.SerialPrefix + "CODE-1"})
 		return served{what: "code reader", is: subject.Reader, gadget: opt.Reader}
+	case "hidpen":
+		opt.Pad = hidpen.New(hidpen.Options{Serial: f.SerialPrefix + "PEN-1"})
+		return served{what: "signature pad", is: subject.Pad, gadget: opt.Pad}
 	case "uru4000":
 		g := uru4000.New(uru4000.Options{Serial: "{" + f.SerialPrefix + "URU4500-1}"})
 		d, glass = served{what: "U.are.U 4500, one finger", gadget: g}, subject.ForFinger(g.Platen)

@@ -1,4 +1,4 @@
-// Command firmware-sim stands in for the devices of a kiosk: fingerprint scanners, a portrait camera and a code reader over
+// Command firmware-sim stands in for the devices of a kiosk: fingerprint scanners, a portrait camera, a code reader and a signature pad over
 // USB/IP, and a person who uses them.
 //
 // The one idea: whoever opens these devices can't tell that no hardware is there, except by what a simulated device can't
@@ -45,7 +45,7 @@ type flags struct {
 	Seed         uint64        `default:"1" help:"Which people come: the same seed, the same people."`
 	Cache        string        `default:"${cache}" help:"Folder where what was drawn is kept; empty for none." placeholder:"FOLDER"`
 	Reaction     time.Duration `default:"300ms" help:"How long the person takes to react."`
-	Device       []string      `default:"slap60,ptp,hidcode" enum:"slap60,uru4000,nb1010,ptp,hidcode" sep:"," help:"Devices to serve, in the order of their bus ids: ${enum}. The person uses the first fingerprint scanner." placeholder:"NAME,..."`
+	Device       []string      `default:"slap60,ptp,hidcode" enum:"slap60,uru4000,nb1010,ptp,hidcode,hidpen" sep:"," help:"Devices to serve, in the order of their bus ids: ${enum}. The person uses the first fingerprint scanner." placeholder:"NAME,..."`
 	NoPerson     bool          `help:"Nobody follows lamps and lens; only scenario and control API act."`
 	Stepped      bool          `help:"Scenario and person wait for the control API to move the time."`
 	SerialPrefix string        `default:"SIM-" help:"What serial numbers begin with."`

@@ -21,25 +21,26 @@ import (
 
 // Config is a station's configuration: a YAML file, overridden by LOKET_KIOSKD_ variables of the same names in capitals.
 type Config struct {
-	Data        string   `koanf:"data"`        // folder for outbox and journal
-	Socket      string   `koanf:"socket"`      // UNIX socket for screen and technicians
-	Certificate string   `koanf:"certificate"` // PEM; names station, centre and role
-	Key         string   `koanf:"key"`
-	Authority   string   `koanf:"authority"`
-	Queue       string   `koanf:"queue"`        // https URL of queued
-	Central     string   `koanf:"central"`      // https URL of the central service
-	CentralKeys []string `koanf:"central_keys"` // PEM public keys that sign receipts
-	Recipients  string   `koanf:"recipients"`   // age recipients, one a line
-	Policy      string   `koanf:"policy"`       // policy id
-	Buses       []string `koanf:"buses"`        // "kernel", "usbip:127.0.0.1:3240"
-	Devices     []string `koanf:"devices"`      // kinds without which no session starts
-	CodeReaders []string `koanf:"code_readers"` // "13ba:0018", "13ba:0018/tab": besides those of known makers
-	Screens     []int64  `koanf:"screen_uids"`  // user ids of screens
-	Technicians []int64  `koanf:"technician_uids"`
-	Metrics     string   `koanf:"metrics"`       // loopback address; empty for none
-	Quality     string   `koanf:"quality_model"` // model of finger quality; empty for our own estimate
-	Cascades    string   `koanf:"cascades"`      // folder of OpenCV's cascades, with which faces are found
-	MinimumFree int64    `koanf:"minimum_free"`  // bytes on Data's file system below which no session starts
+	Data          string   `koanf:"data"`        // folder for outbox and journal
+	Socket        string   `koanf:"socket"`      // UNIX socket for screen and technicians
+	Certificate   string   `koanf:"certificate"` // PEM; names station, centre and role
+	Key           string   `koanf:"key"`
+	Authority     string   `koanf:"authority"`
+	Queue         string   `koanf:"queue"`          // https URL of queued
+	Central       string   `koanf:"central"`        // https URL of the central service
+	CentralKeys   []string `koanf:"central_keys"`   // PEM public keys that sign receipts
+	Recipients    string   `koanf:"recipients"`     // age recipients, one a line
+	Policy        string   `koanf:"policy"`         // policy id
+	Buses         []string `koanf:"buses"`          // "kernel", "usbip:127.0.0.1:3240"
+	Devices       []string `koanf:"devices"`        // kinds without which no session starts
+	CodeReaders   []string `koanf:"code_readers"`   // "13ba:0018", "13ba:0018/tab": besides those of known makers
+	SignaturePads []string `koanf:"signature_pads"` // "056a:00a8": pens of the HID class
+	Screens       []int64  `koanf:"screen_uids"`    // user ids of screens
+	Technicians   []int64  `koanf:"technician_uids"`
+	Metrics       string   `koanf:"metrics"`       // loopback address; empty for none
+	Quality       string   `koanf:"quality_model"` // model of finger quality; empty for our own estimate
+	Cascades      string   `koanf:"cascades"`      // folder of OpenCV's cascades, with which faces are found
+	MinimumFree   int64    `koanf:"minimum_free"`  // bytes on Data's file system below which no session starts
 
 	DeviceTest DeviceTest `koanf:"device_test"` // under the policy device-test alone
 }

@@ -6,6 +6,7 @@ package all
 import (
 	"loket/drivers"
 	"loket/drivers/hidcode"
+	"loket/drivers/hidpen"
 	"loket/drivers/nb1010"
 	"loket/drivers/ptp"
 	"loket/drivers/slap60"
@@ -15,6 +16,7 @@ import (
 // Options are what a station's configuration says to drivers. The zero value is every driver as it is.
 type Options struct {
 	CodeReaders []hidcode.Model // besides those of known makers
+	Pads        []hidpen.Model  // signature pads
 	URU4000     uru4000.Options
 	PTP         ptp.Options
 }
@@ -25,5 +27,6 @@ func Drivers(o Options) []drivers.Driver {
 		slap60.Driver(), uru4000.New(o.URU4000), nb1010.Driver(),
 		o.PTP.Driver(),
 		hidcode.New(hidcode.Options{Models: o.CodeReaders}),
+		hidpen.New(hidpen.Options{Models: o.Pads}),
 	}
 }

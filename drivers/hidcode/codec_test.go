@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"loket/drivers"
+	"loket/drivers/hid"
 	"loket/drivers/usb"
 	sim "loket/firmware-sim/hidcode"
 )
@@ -20,7 +21,7 @@ import (
 // described fetches the report descriptor of a simulated reader.
 func described(t testing.TB, opt sim.Options) []byte {
 	t.Helper()
-	b := make([]byte, maxDescriptor)
+	b := make([]byte, hid.MaxDescriptor)
 	n, err := sim.New(opt).Control(context.Background(), usb.Setup{RequestType: 0x81, Request: 6, Value: 0x2200, Length: uint16(len(b))}, b)
 	if err != nil {
 		t.Fatal(err)
@@ -28,9 +29,9 @@ func described(t testing.TB, opt sim.Options) []byte {
 	return b[:n]
 }
 
-func parsed(t testing.TB, b []byte) descriptor {
+func parsed(t testing.TB, b []byte) hid.Descriptor {
 	t.Helper()
-	d, err := parseDescriptor(b)
+	d, err := hid.Parse(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,15 +40,15 @@ func parsed(t testing.TB, b []byte) descriptor {
 
 func TestAScannersDescriptorIsRead(t *testing.T) {
 	s, ok := newScanner(parsed(t, described(t, sim.Options{})))
-	if !ok || !s.numbered || len(s.reports) != 1 || s.room() != 64 {
+	if !ok || !s.Numbered || len(s.reports) != 1 || s.room() != 64 {
 		t.Fatalf("%+v", s)
 	}
 	l := s.reports[2]
-	want := scanned{data: slot{32, 8, 56}, count: slot{0, 8, 1}, more: slot{496, 1, 1}, symbology: []slot{{8, 8, 1}, {16, 8, 1}, {24, 8, 1}}}
+	want := scanned{data: hid.Slot{Offset: 32, Size: 8, Count: 56}, count: hid.Slot{Offset: 0, Size: 8, Count: 1}, more: hid.Slot{Offset: 496, Size: 1, Count: 1}, symbology: []hid.Slot{{Offset: 8, Size: 8, Count: 1}, {Offset: 16, Size: 8, Count: 1}, {Offset: 24, Size: 8, Count: 1}}}
 	if l.data != want.data || l.count != want.count || l.more != want.more || !slices.Equal(l.symbology, want.symbology) {
 		t.Errorf("%+v", l)
 	}
-	if bootShaped(s.descriptor) {
+	if bootShaped(s.Descriptor) {
 		t.Error("a scanner is taken for a keyboard")
 	}
 }
@@ -55,7 +56,7 @@ func TestAScannersDescriptorIsRead(t *testing.T) {
 func TestAKeyboardsDescriptorIsRead(t *testing.T) {
 	b := described(t, sim.Options{Wedge: true})
 	d := parsed(t, b)
-	if _, ok := newScanner(d); ok || !bootShaped(d) || d.size(0) != 8 {
+	if _, ok := newScanner(d); ok || !bootShaped(d) || d.Size(0) != 8 {
 		t.Errorf("%+v", d)
 	}
 	if bootShaped(parsed(t, slices.Concat([]byte{0x85, 1}, b))) {
@@ -77,7 +78,7 @@ func TestAnUnusualDescriptorIsRead(t *testing.T) {
 		0xc0,
 	}
 	s, ok := newScanner(parsed(t, b))
-	if !ok || s.size(7) != 1+(4+16+24+40+7)/8 || s.size(9) != 3 || s.size(8) != 0 {
+	if !ok || s.Size(7) != 1+(4+16+24+40+7)/8 || s.Size(9) != 3 || s.Size(8) != 0 {
 		t.Fatalf("%+v", s)
 	}
 	var report []byte // everything is shifted by four bits
@@ -93,36 +94,6 @@ func TestAnUnusualDescriptorIsRead(t *testing.T) {
 	}
 	if list, err := s.take([]byte{9, 1, 2}); len(list) != 0 || err != nil {
 		t.Errorf("a status report gives %v, %v", list, err)
-	}
-}
-
-func TestABadDescriptorIsRefused(t *testing.T) {
-	good := described(t, sim.Options{})
-	for name, b := range map[string][]byte{
-		"cut off":                      good[:len(good)-1],
-		"cut in an item":               good[:1],
-		"a long item cut off":          {0xfe, 9},
-		"too long":                     make([]byte, maxDescriptor+1),
-		"an end without a beginning":   {0xc0},
-		"a pop without a push":         {0xb4},
-		"pushes without end":           bytes.Repeat([]byte{0xa4}, maxDepth+1),
-		"collections without end":      bytes.Repeat([]byte{0xa1, 1}, maxDepth+1),
-		"usages without end":           bytes.Repeat([]byte{0x09, 1}, maxUsages+1),
-		"report ID 0":                  {0x85, 0},
-		"report ID 256":                {0x86, 0, 1},
-		"a wide page":                  {0x07, 0, 0, 1, 0},
-		"a field outside":              {0x75, 8, 0x95, 1, 0x81, 2},
-		"a report beyond all bounds":   {0xa1, 1, 0x76, 0xff, 0x1f, 0x96, 0xff, 0x1f, 0x81, 2, 0xc0},
-		"an element beyond all bounds": {0x77, 0, 0, 0, 0x80},
-		"many fields":                  slices.Concat([]byte{0xa1, 1, 0x75, 1, 0x95, 1}, bytes.Repeat([]byte{0x81, 2}, maxFields+1), []byte{0xc0}),
-		"an ID in the middle":          {0xa1, 1, 0x75, 8, 0x95, 1, 0x81, 2, 0x85, 1, 0x81, 2, 0xc0},
-		"a range backwards":            {0x19, 5, 0x29, 4},
-		"a range of two pages":         {0x1b, 1, 0, 1, 0, 0x2b, 1, 0, 2, 0},
-		"a range without a beginning":  {0x29, 4},
-	} {
-		if _, err := parseDescriptor(b); err == nil || !strings.HasPrefix(err.Error(), "parsing the report descriptor") {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }
 
@@ -261,19 +232,6 @@ func TestAKeyTogetherWithTheEndSpoilsTheCode(t *testing.T) {
 	}
 }
 
-func TestInterfacesAreFound(t *testing.T) {
-	d := sim.New(sim.Options{}).Descriptors()
-	list, err := functions(d)
-	if err != nil || len(list) != 1 || list[0].in.Address != 0x81 || list[0].in.MaxPacket != 64 || list[0].descriptor != len(described(t, sim.Options{})) {
-		t.Errorf("%+v, %v", list, err)
-	}
-	without := slices.Clone(d)
-	without[37] = 0x30 // another descriptor in the place of the HID descriptor
-	if list, err := functions(without); err != nil || len(list) != 0 {
-		t.Errorf("%+v, %v", list, err)
-	}
-}
-
 // gadget is a reader with parts of the simulated one changed.
 type gadget struct {
 	*sim.Device
@@ -325,27 +283,22 @@ func TestADeviceThatIsNoReaderSaysSo(t *testing.T) {
 	}
 }
 
-func FuzzParseDescriptor(f *testing.F) {
+func FuzzDescriptors(f *testing.F) {
 	f.Add(described(f, sim.Options{}))
 	f.Add(described(f, sim.Options{Wedge: true}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		d, err := parseDescriptor(b)
+		d, err := hid.Parse(b)
 		if err != nil {
 			return
-		}
-		for id, bits := range d.bits {
-			if bits > maxReportBits || d.size(id) > maxReportBits/8+1 {
-				t.Fatalf("report %d has %d bits", id, bits)
-			}
 		}
 		bootShaped(d)
 		s, ok := newScanner(d)
 		if !ok {
 			return
 		}
-		for id := range s.bits {
-			report := bytes.Repeat([]byte{0xff}, s.size(id))
-			if s.numbered {
+		for id := range s.Bits {
+			report := bytes.Repeat([]byte{0xff}, s.Size(id))
+			if s.Numbered {
 				report[0] = id
 			}
 			_, _ = s.take(report)

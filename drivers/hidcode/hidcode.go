@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"loket/drivers"
+	"loket/drivers/hid"
 	"loket/drivers/usb"
 )
 
@@ -86,7 +87,7 @@ func New(opt Options) drivers.Driver {
 
 // match goes by maker or model, for a keyboard wedge looks like any keyboard, and a keyboard is not to be taken away.
 func (o Options) match(i usb.Info) bool {
-	if !slices.ContainsFunc(i.Interfaces, func(f usb.Interface) bool { return f.Class == classHID }) {
+	if !slices.ContainsFunc(i.Interfaces, func(f usb.Interface) bool { return f.Class == hid.Class }) {
 		return false
 	}
 	_, named := o.model(i)
@@ -195,18 +196,7 @@ func (r *reader) report(ctx context.Context) ([]byte, error) {
 		ctx, cancel = context.WithTimeout(ctx, silenceLimit)
 		defer cancel()
 	}
-	n, err := r.dev.Transfer(ctx, r.in, r.buf)
-	if errors.Is(err, usb.ErrStall) && r.clearHalt(ctx) == nil {
-		n, err = r.dev.Transfer(ctx, r.in, r.buf)
-	}
-	return r.buf[:n], err
-}
-
-func (r *reader) clearHalt(ctx context.Context) error {
-	if d, ok := r.dev.(usb.Resetter); ok {
-		return d.ClearHalt(ctx, r.in)
-	}
-	return errors.ErrUnsupported
+	return hid.Report(ctx, r.dev, r.in, r.buf)
 }
 
 // settle throws away what is left of a code that will not be read to its end: what comes up to that end, for as long as the limit
@@ -251,7 +241,7 @@ func (r *reader) skip(ctx context.Context) error {
 			r.stale = len(ended) == 0
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, usb.ErrStall) && halts == 0 && r.clearHalt(ctx) == nil:
+		case errors.Is(err, usb.ErrStall) && halts == 0 && hid.ClearHalt(ctx, r.dev, r.in) == nil:
 			halts++
 		default:
 			r.stale = false

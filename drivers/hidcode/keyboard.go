@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"loket/drivers"
+	"loket/drivers/hid"
 	"loket/kiosk/mrz"
 )
 
@@ -24,9 +25,9 @@ const (
 const (
 	bootSize = 8 // modifiers, a reserved byte, six keys
 
-	pageKeyboard         = 0x07
-	usageKeyboard  usage = 0x01_0006
-	usageModifiers usage = pageKeyboard<<16 | 0xe0
+	pageKeyboard             = 0x07
+	usageKeyboard  hid.Usage = 0x01_0006
+	usageModifiers hid.Usage = pageKeyboard<<16 | 0xe0
 
 	keyRollOver  = 0x01 // too many keys are down: the report tells nothing
 	keyUndefined = 0x03
@@ -191,11 +192,11 @@ func (w *wedge) zone() message {
 }
 
 // bootShaped reports whether a keyboard's own reports have the shape of boot reports.
-func bootShaped(d descriptor) bool {
+func bootShaped(d hid.Descriptor) bool {
 	modifiers, keys := false, false
-	for _, f := range d.fields {
-		modifiers = modifiers || f.variable && f.offset == 0 && f.size == 1 && f.count == 8 && f.usage(0) == usageModifiers
-		keys = keys || !f.variable && !f.constant && f.offset == 16 && f.size == 8 && f.count == 6 && f.usage(0).page() == pageKeyboard
+	for _, f := range d.Fields {
+		modifiers = modifiers || f.Variable && f.Offset == 0 && f.Size == 1 && f.Count == 8 && f.Usage(0) == usageModifiers
+		keys = keys || !f.Variable && !f.Constant && f.Offset == 16 && f.Size == 8 && f.Count == 6 && f.Usage(0).Page() == pageKeyboard
 	}
-	return modifiers && keys && !d.numbered && d.size(0) == bootSize
+	return modifiers && keys && !d.Numbered && d.Size(0) == bootSize
 }

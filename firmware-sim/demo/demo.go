@@ -17,6 +17,7 @@ type demoCmd struct {
 	Scenario string `help:"A scenario that the simulated people follow; a file, or the name of one in firmware-sim/scenarios." placeholder:"FILE"`
 	Photo    string `help:"A photograph before the lens instead of a synthetic face." placeholder:"FILE"`
 	Self     bool   `name:"self-service" help:"At a self-service kiosk; sessions end at a desk, which compares the fingers."`
+	Pad      bool   `help:"People sign on a pad and not on the screen."`
 	Fingers  string `help:"A folder with fingerprint images for the glass instead of synthetic fingers." placeholder:"FOLDER"`
 }
 
@@ -68,6 +69,9 @@ func (d *demoCmd) sim() ([]string, error) {
 	var args []string
 	if d.Scenario != "" {
 		args = append(args, "--scenario", d.Scenario)
+	}
+	if d.Pad {
+		args = append(args, "--device", "slap60,ptp,hidcode,hidpen")
 	}
 	for flag, path := range map[string]string{"--photo": d.Photo, "--fingers": d.Fingers} {
 		if path == "" {

@@ -30,6 +30,8 @@ type Attendant struct {
 	Except func(api.Status) []biometric.Exception
 	// Seen is called with each status before it is acted on; it may be nil.
 	Seen func(api.Status)
+
+	signed string // what was signed on a pad last: session, entry and attempt
 }
 
 // Run acts until ctx ends.
@@ -61,8 +63,8 @@ func (a *Attendant) Run(ctx context.Context) error {
 func (a *Attendant) command(ctx context.Context, st api.Status) (c api.Command, act bool, err error) {
 	if signing(st) {
 		c.Session = st.Session.ID
-		c.Sign, err = a.sign(ctx)
-		return c, true, err
+		c.Sign, err = a.sign(ctx, st)
+		return c, c.Sign != nil, err
 	}
 	e, act := a.answer(st)
 	if !act {
@@ -84,8 +86,19 @@ func signing(st api.Status) bool {
 	return open && step.Modality == biometric.Signature && st.Guidance.Step == step.ID
 }
 
-// sign signs as the person at the devices does.
-func (a *Attendant) sign(ctx context.Context) (*api.Sign, error) {
+// sign signs as the person at the devices does: on the screen, or on the pad, there once in each attempt.
+func (a *Attendant) sign(ctx context.Context, st api.Status) (*api.Sign, error) {
+	if st.Guidance.Pad {
+		this := fmt.Sprint(st.Session.ID, st.Session.Entry, st.Guidance.Attempt)
+		if a.signed == this {
+			return nil, nil
+		}
+		if err := event(ctx, a.Control, "sign"); err != nil {
+			return nil, err
+		}
+		a.signed = this
+		return &api.Sign{}, nil
+	}
 	who := synth.Person(1)
 	if a.Control != "" {
 		at, err := state(ctx, a.Control)

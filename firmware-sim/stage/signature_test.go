@@ -10,6 +10,7 @@ import (
 
 	"loket/firmware-sim/stage"
 	"loket/firmware-sim/subject"
+	"loket/kiosk/acquire"
 	"loket/kiosk/api"
 	"loket/kiosk/biometric"
 	"loket/kiosk/biometric/ink"
@@ -94,6 +95,40 @@ func TestAnApplicantSignsOnTheScreenAndTheRecordHoldsIt(t *testing.T) {
 	}
 	if !slices.ContainsFunc(r.Manifest.Devices, func(d record.DeviceInfo) bool { return d.Driver == "kiosk-ui" }) {
 		t.Errorf("the screen is not among the devices: %+v", r.Manifest.Devices)
+	}
+}
+
+func TestAnApplicantSignsOnAPadWhereThereIsOne(t *testing.T) {
+	ctx, c := prepared(t, stage.Options{Sim: []string{"--device", "slap60,ptp,hidpen"}})
+	if err := c.StartAll(ctx); err != nil {
+		t.Fatal(err)
+	}
+	a := &stage.Attendant{Kiosk: c.Kiosk, Pseudonym: "attendant-1", Control: c.Control()}
+	gone := make(chan error, 1)
+	ctx, stop := context.WithCancel(ctx)
+	go func() { gone <- a.Run(ctx) }()
+	defer func() {
+		stop()
+		<-gone
+	}()
+	issued := signer(ctx, t, c)
+	if _, err := c.Serve(ctx, issued, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	r := openOne(ctx, t, c, issued.ID)
+	defer r.Wipe()
+	o, _ := outcomeOf(r.Manifest, "signature")
+	strokes := float64(len(subject.Who(1, 1).Scribble()))
+	if len(o.Findings) != 1 || o.Findings[0].Quality.Measures[acquire.MeasureStrokes] != strokes || o.Findings[0].Quality.Measures[acquire.MeasureSeconds] < 1 {
+		t.Errorf("the record says %+v", o)
+	}
+	if !slices.ContainsFunc(r.Manifest.Devices, func(d record.DeviceInfo) bool { return d.Driver == "hidpen" && d.Simulated }) {
+		t.Errorf("the pad is not among the devices: %+v", r.Manifest.Devices)
+	}
+	for _, p := range r.Parts {
+		if p.Name == "signature.inkml" && !bytes.Contains(p.Data, []byte(`name="F"`)) {
+			t.Error("the strokes have no force")
+		}
 	}
 }
 

@@ -43,6 +43,8 @@ func (s *Subject) Do(ctx context.Context, e Event) error {
 		return s.trouble(e)
 	case VerbScan:
 		return s.show(e.Text)
+	case VerbSign:
+		return s.sign(ctx)
 	case VerbReaction:
 		s.update(func() { s.reaction = e.For })
 		return nil
@@ -130,6 +132,18 @@ func (s *Subject) show(text string) error {
 		return errors.New("showing a code: no code reader is plugged in here (hint: replug reader)")
 	}
 	return s.opt.Reader.Scan(text)
+}
+
+// sign has the person sign on the pad. It returns when the pen is lifted for the last time.
+func (s *Subject) sign(ctx context.Context) error {
+	var out bool
+	s.look(func() { out = s.unplug[Pad] })
+	if s.opt.Pad == nil || out {
+		return errors.New("signing: no signature pad is plugged in here (hint: --device slap60,ptp,hidcode,hidpen)")
+	}
+	s.human.waits(Pad, true)
+	defer s.human.waits(Pad, false)
+	return s.opt.Time.Wait(ctx, s.opt.Pad.Write(s.who().Scribble()))
 }
 
 func (s *Subject) trouble(e Event) error {

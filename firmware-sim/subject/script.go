@@ -34,6 +34,7 @@ const (
 	VerbTrouble    Verb = "trouble" // hang, stall, garbage, short, long, slow
 	VerbRecover    Verb = "recover"
 	VerbScan       Verb = "scan"     // the person shows a code or a document
+	VerbSign       Verb = "sign"     // the person signs on the pad
 	VerbReaction   Verb = "reaction" // how long the person takes
 	VerbWait       Verb = "wait"
 	VerbRepeat     Verb = "repeat"
@@ -76,6 +77,7 @@ const (
 	Scanner Device = "scanner"
 	Camera  Device = "camera"
 	Reader  Device = "reader"
+	Pad     Device = "pad"
 )
 
 // Pose is a word for how a person sits before the lens.
@@ -224,7 +226,7 @@ func parseEvent(line string) (Event, error) {
 		return parsePresent(rest)
 	case VerbOffer:
 		return parseOffer(rest)
-	case VerbLift, VerbMove, VerbLeave, VerbNextPerson, VerbByHand, VerbByItself:
+	case VerbLift, VerbMove, VerbLeave, VerbNextPerson, VerbByHand, VerbByItself, VerbSign:
 		return Event{Verb: Verb(verb)}, nothingAfter(verb, rest)
 	case VerbUnplug, VerbReplug, VerbRecover:
 		d, rest, err := parseDevice(verb, rest)
@@ -323,10 +325,10 @@ func parsePose(pose Pose, rest []string) (Event, error) {
 }
 
 func parseDevice(verb string, rest []string) (Device, []string, error) {
-	if len(rest) > 0 && slices.Contains([]Device{Scanner, Camera, Reader}, Device(rest[0])) {
+	if len(rest) > 0 && slices.Contains([]Device{Scanner, Camera, Reader, Pad}, Device(rest[0])) {
 		return Device(rest[0]), rest[1:], nil
 	}
-	return "", nil, fmt.Errorf("%s wants a device (hint: %s scanner, camera or reader)", verb, verb)
+	return "", nil, fmt.Errorf("%s wants a device (hint: %s scanner, camera, reader or pad)", verb, verb)
 }
 
 func parseTrouble(k trouble.Kind, rest []string) (Event, error) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"loket/firmware-sim/hidcode"
+	"loket/firmware-sim/hidpen"
 	"loket/firmware-sim/ptpcam"
 	"loket/firmware-sim/synth"
 	"loket/firmware-sim/trouble"
@@ -31,6 +32,7 @@ type Options struct {
 	Scanner Glass
 	Camera  *ptpcam.Device
 	Reader  *hidcode.Device // nil for none
+	Pad     *hidpen.Device  // nil for none
 	Plugs   map[Device]Plug
 	Without []Device       // scanner or camera that is not there: as if unplugged for ever
 	Library *synth.Library // in memory alone where nil
@@ -214,6 +216,7 @@ type State struct {
 	Scanner ScannerState `json:"scanner"`
 	Camera  CameraState  `json:"camera"`
 	Reader  *ReaderState `json:"reader,omitempty"`
+	Pad     *PadState    `json:"pad,omitempty"`
 	Playing Playing      `json:"scenario"`
 }
 
@@ -241,6 +244,13 @@ type ReaderState struct {
 	Scanned int          `json:"scanned"`
 }
 
+// PadState is what the signature pad tells.
+type PadState struct {
+	Plugged bool         `json:"plugged"`
+	Trouble trouble.Kind `json:"trouble,omitempty"`
+	Signed  int          `json:"signed"` // how often somebody wrote on it
+}
+
 // Playing is how far a scenario is.
 type Playing struct {
 	Name    string `json:"name,omitempty"`
@@ -260,6 +270,10 @@ func (s *Subject) State() State {
 	if r := s.opt.Reader; r != nil {
 		st.Reader = &ReaderState{Trouble: s.troubleOf(Reader), Scanned: r.Scanned()}
 		s.look(func() { st.Reader.Plugged = !s.unplug[Reader] })
+	}
+	if p := s.opt.Pad; p != nil {
+		st.Pad = &PadState{Trouble: s.troubleOf(Pad), Signed: p.Signed()}
+		s.look(func() { st.Pad.Plugged = !s.unplug[Pad] })
 	}
 	s.look(func() {
 		st.Person, st.Reaction, st.Away, st.Sitting, st.ByHand = s.person, s.reaction.String(), s.away, s.sitting, s.byHand

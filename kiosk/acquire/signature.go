@@ -132,6 +132,7 @@ func (c *capture) onPad(p *padded, events <-chan drivers.PenEvent, said <-chan W
 			}
 		case w := <-said:
 			if !w.Again {
+				p.rest(events)
 				return p.ink, nil
 			}
 			p.clear()
@@ -153,6 +154,23 @@ func (p *padded) clear() {
 	p.ink.Wipe()
 	clear(p.view.Pix)
 	p.ink, p.view, p.down, p.changed = empty, empty.Draw(), false, true
+}
+
+// lag is how long what was written before the person was done may still be on its way.
+const lag = 100 * time.Millisecond
+
+// rest takes what is still on its way.
+func (p *padded) rest(events <-chan drivers.PenEvent) {
+	end := time.NewTimer(lag)
+	defer end.Stop()
+	for {
+		select {
+		case e := <-events:
+			p.take(e)
+		case <-end.C:
+			return
+		}
+	}
 }
 
 // take adds what the pen does. What is beyond all bounds is left out: the signature is judged as a whole.

@@ -17,6 +17,7 @@ import (
 
 	"loket/drivers/all"
 	"loket/drivers/hidcode"
+	"loket/drivers/hidpen"
 	"loket/drivers/usb/usbtest"
 	"loket/kiosk"
 )
@@ -44,7 +45,10 @@ func main() {
 	config, err := kiosk.LoadConfig(c.Config)
 	var options all.Options
 	if err == nil {
-		options.CodeReaders, err = codeReaders(config.CodeReaders)
+		options.CodeReaders, err = models("code_readers", config.CodeReaders, hidcode.ParseModel)
+	}
+	if err == nil {
+		options.Pads, err = models("signature_pads", config.SignaturePads, hidpen.ParseModel)
 		options.URU4000.Seed, options.PTP.Document = config.DeviceTest.Seed, config.DeviceTest.Document
 	}
 	if err != nil {
@@ -78,17 +82,17 @@ func noDumps() error {
 	return nil
 }
 
-// codeReaders reads the configuration's code_readers.
-func codeReaders(names []string) ([]hidcode.Model, error) {
-	var models []hidcode.Model
+// models reads the devices that the configuration names under a key.
+func models[M any](key string, names []string, parse func(string) (M, error)) ([]M, error) {
+	var list []M
 	for _, name := range names {
-		m, err := hidcode.ParseModel(name)
+		m, err := parse(name)
 		if err != nil {
-			return nil, fmt.Errorf("reading code_readers in the configuration: %w", err)
+			return nil, fmt.Errorf("reading %s in the configuration: %w", key, err)
 		}
-		models = append(models, m)
+		list = append(list, m)
 	}
-	return models, nil
+	return list, nil
 }
 
 func version() string {
