@@ -28,7 +28,7 @@ func (s Session) check() error {
 		return errors.New("it needs an id, a ticket and an attempt")
 	case s.Plan.Schema != plan.Schema:
 		return fmt.Errorf("a plan of schema %.40q is not known", s.Plan.Schema)
-	case len(s.Plan.Steps) > maxSteps || len(s.Outcomes) > maxSteps || len(s.Skipped) > maxSteps || len(s.Verify) > maxSteps:
+	case len(s.Plan.Steps) > maxSteps || len(s.Outcomes) > maxSteps || len(s.Skipped) > maxSteps || len(s.Verify) > maxSteps || len(s.Weak) > maxSteps:
 		return errors.New("it has too many steps")
 	case len(s.Attempts) > maxAttempts || len(s.Exceptions) > maxAttempts || len(s.Decisions) > maxAttempts:
 		return errors.New("too much happened in it")

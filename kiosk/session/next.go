@@ -65,10 +65,10 @@ func Table() []Rule {
 		{From: Reviewing, On: TimedOut, By: timer, Ends: Abandoned},
 		{From: Reviewing, On: Cancel, By: subject, Ends: Cancelled},
 
-		{From: Verifying, On: Verified, By: device, To: []State{Sealing}},
+		{From: Verifying, On: Verified, By: device, To: []State{Sealing, Capturing}},
 		{From: Verifying, On: Failed, By: device, To: []State{Capturing}},
 		{From: Verifying, On: Faulted, By: device, To: []State{Assistance}},
-		{From: Verifying, On: Override, By: attendant, To: []State{Sealing}},
+		{From: Verifying, On: Override, By: attendant, To: []State{Sealing, Capturing}},
 		{From: Verifying, On: Moved, By: attendant, Ends: HandedOver},
 		{From: Verifying, On: Help, By: asking, To: []State{Assistance}},
 		{From: Verifying, On: Cancel, By: subject, Ends: Cancelled},
@@ -175,8 +175,7 @@ func (s *Session) apply(e Event) error {
 		return s.recapture(e)
 	case Verified:
 		s.Comparisons = append(s.Comparisons, e.Comparisons...)
-		s.Verify = nil
-		s.enter(Sealing, e.At)
+		return s.verified(e)
 	case Failed:
 		s.Comparisons = append(s.Comparisons, e.Comparisons...)
 		return s.fail(e)
@@ -196,9 +195,19 @@ func (s *Session) override(e Event) error {
 	case len(e.Steps) > 0:
 		return fmt.Errorf("%w: it accepts a capture, and prints are being compared", ErrOutOfPlace)
 	}
-	s.Verify = nil
-	s.enter(Sealing, e.At)
-	return nil
+	return s.verified(e)
+}
+
+// verified goes on once it is known whose captures these are: what stayed below its threshold at self-service is captured again
+// under the attendant's eyes.
+func (s *Session) verified(e Event) error {
+	weak := s.Weak
+	s.Verify, s.Weak = nil, nil
+	if len(weak) == 0 {
+		s.enter(Sealing, e.At)
+		return nil
+	}
+	return s.again(e, func(o biometric.Outcome) bool { return slices.Contains(weak, o.Step) })
 }
 
 // keep accepts what a capture has, which it interrupts. It names the step, so that it never counts for what came next; what the
@@ -576,7 +585,8 @@ func (s *Session) drop(gone func(biometric.Outcome) bool) {
 			s.Ledger[f-1] = s.Plan.Ledger[f-1]
 		}
 		delete(s.Rejections, o.Step)
-		s.Verify = slices.DeleteFunc(s.Verify, func(id string) bool { return id == o.Step })
+		this := func(id string) bool { return id == o.Step }
+		s.Verify, s.Weak = slices.DeleteFunc(s.Verify, this), slices.DeleteFunc(s.Weak, this)
 	}
 	s.Outcomes = slices.DeleteFunc(s.Outcomes, gone)
 	s.settle()

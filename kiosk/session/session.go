@@ -155,6 +155,7 @@ type Session struct {
 	Exceptions []biometric.Exception `json:"exceptions,omitempty"`
 	Skipped    []Skip                `json:"skipped,omitempty"`    // steps other than fingers that are excepted
 	Verify     []string              `json:"verify,omitempty"`     // steps whose captures must be verified at a counter
+	Weak       []string              `json:"weak,omitempty"`       // finger steps that stayed below the threshold at self-service: see verified
 	Rejections map[string]int        `json:"rejections,omitempty"` // by step
 	FollowUp   bool                  `json:"follow_up,omitempty"`  // a further appointment is needed
 	Decisions  []Decision            `json:"decisions,omitempty"`
@@ -230,6 +231,9 @@ func (s *Session) adopt(p plan.Plan) error {
 			return err
 		}
 	}
+	if p.Supervised && !s.Plan.Supervised {
+		s.Weak = weak(s.Outcomes)
+	}
 	held := s.Ledger
 	s.Plan, s.Ledger = p, p.Ledger
 	for i, e := range held {
@@ -240,6 +244,16 @@ func (s *Session) adopt(p plan.Plan) error {
 	s.settle()
 	s.Step, _ = s.open()
 	return nil
+}
+
+// weak lists the finger steps that hold something below its threshold.
+func weak(outcomes []biometric.Outcome) (steps []string) {
+	for _, o := range outcomes {
+		if o.Modality == biometric.Finger && o.Forced {
+			steps = append(steps, o.Step)
+		}
+	}
+	return steps
 }
 
 // fits reports whether a plan could have led to an outcome.
@@ -420,6 +434,7 @@ func (s Session) clone() Session {
 	s.Exceptions = slices.Clone(s.Exceptions)
 	s.Skipped = slices.Clone(s.Skipped)
 	s.Verify = slices.Clone(s.Verify)
+	s.Weak = slices.Clone(s.Weak)
 	s.Decisions = slices.Clone(s.Decisions)
 	s.Comparisons = slices.Clone(s.Comparisons)
 	s.Rejections = maps.Clone(s.Rejections)

@@ -601,3 +601,31 @@ func TestAnOverrideOfACaptureNeverCountsForAComparison(t *testing.T) {
 		t.Errorf("%s to %s, %v", s.State, n.State, err)
 	}
 }
+
+func TestWhatStayedBelowItsThresholdAtSelfServiceIsCapturedAgainAtTheDesk(t *testing.T) {
+	forced := func(s Session) Event {
+		e := s.captured()
+		e.Outcome.Forced = true
+		return e
+	}
+	desk := planOf(t, supervised, []biometric.Modality{biometric.Finger})
+	for name, decided := range map[string]func(Session) Event{"compared": send(Device, Verified), "by eye": send(Attendant, Override)} {
+		t.Run(name, func(t *testing.T) {
+			kiosk := after(t, reached(t, selfService), forced, send(Screen, Approved), send(Attendant, Moved))
+			s, err := Continue(kiosk, Verifying, desk, noon())
+			if err != nil {
+				t.Fatal(err)
+			}
+			s = after(t, s, decided)
+			wants(t, s, biometric.RightIndex, biometric.LeftIndex)
+			s = after(t, s, forced, send(Screen, Approved))
+			expect(t, s, Sealing, "")
+		})
+	}
+	good := after(t, reached(t, selfService), capture, send(Screen, Approved), send(Attendant, Moved))
+	s, err := Continue(good, Verifying, desk, noon())
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, after(t, s, send(Device, Verified)), Sealing, "")
+}

@@ -57,6 +57,9 @@ func (s Session) variants(e Event) []Event {
 		add(func(v *Event) { v.Outcome = s.outcome(nil, biometric.PADNotAvailable) })
 		add(func(v *Event) { v.Outcome = s.outcome(nil, biometric.PADAlarm) })
 		add(func(v *Event) { v.Outcome = s.outcome(step.Want, biometric.PADPassed) })
+		if e.Kind == Accepted && !s.Plan.Supervised {
+			add(func(v *Event) { v.Outcome = s.outcome(step.Want, biometric.PADPassed); v.Outcome.Forced = true })
+		}
 		if len(step.Want) > 1 {
 			add(func(v *Event) { v.Outcome = s.outcome(step.Want[:1], biometric.PADNotAvailable) })
 		}
@@ -89,7 +92,7 @@ func (s Session) variants(e Event) []Event {
 
 // key leaves out what only counts or dates.
 func key(s Session) string {
-	k := fmt.Sprint(s.State, s.End, s.Step, s.Resume, s.Verify, s.FollowUp, len(s.Skipped), s.Plan.Policy.Digest, len(s.Plan.Steps))
+	k := fmt.Sprint(s.State, s.End, s.Step, s.Resume, s.Verify, s.Weak, s.FollowUp, len(s.Skipped), s.Plan.Policy.Digest, len(s.Plan.Steps))
 	for _, step := range s.Plan.Steps {
 		k += fmt.Sprint(min(s.Rejections[step.ID], step.Rules.Again+1))
 	}
@@ -97,7 +100,7 @@ func key(s Session) string {
 		k += fmt.Sprint(e.Reason, e.Permanent)
 	}
 	for _, o := range s.Outcomes {
-		k += fmt.Sprint(o.Step, o.Captured)
+		k += fmt.Sprint(o.Step, o.Captured, o.Forced && !s.Plan.Supervised)
 	}
 	return k
 }
@@ -183,6 +186,14 @@ func (w *walk) receive(bundle Session) {
 		if s, err := Continue(bundle, in, plan.Plan{}, noon()); err == nil {
 			received = true
 			w.visit(s)
+		}
+	}
+	if !bundle.Plan.Supervised && len(weak(bundle.Outcomes)) > 0 {
+		own := planOf(w.t, supervised, []biometric.Modality{biometric.Finger}, `"fallback": ["thumb", "middle", "ring"]`, `"fallback": []`)
+		for _, in := range states() {
+			if s, err := Continue(bundle, in, own, noon()); err == nil {
+				w.visit(s)
+			}
 		}
 	}
 	if !received {
