@@ -119,6 +119,16 @@ func (d *Daemon) command(ctx context.Context, c station.Command) error {
 		e.Kind = session.Resumed
 	case c.Override != nil:
 		e.Kind, e.Reason = session.Override, c.Override.Reason
+	case c.Accept != nil:
+		e.Kind, e.Steps, e.Reason = session.Override, []string{c.Accept.Step}, c.Accept.Reason
+		if d.interrupt(c.Accept.Session, e) {
+			return nil
+		}
+	case c.Recapture != nil:
+		e.Kind, e.Reason = session.Recapture, c.Recapture.Reason
+		if c.Recapture.Step != "" {
+			e.Steps = []string{c.Recapture.Step}
+		}
 	case c.Move != nil:
 		e.Kind, e.Target = session.Moved, c.Move.Target
 		return d.move(c.Move.Session, e)

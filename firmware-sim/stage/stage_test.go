@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 // limit bounds one test's centre.
-const limit = 60 * time.Second
+const limit = 2 * time.Minute
 
 // prepared gives a centre that is not started.
 func prepared(t *testing.T, o stage.Options) (context.Context, *stage.Centre) {

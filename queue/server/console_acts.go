@@ -122,7 +122,9 @@ type consoleCommand struct {
 	Move   *station.MoveSession    `json:"move"`
 	Lock   *station.LockStation    `json:"lock"`
 
-	Override *station.OverrideVerification `json:"override"`
+	Override  *station.OverrideVerification `json:"override"`
+	Accept    *station.Veto                 `json:"accept"`
+	Recapture *station.Veto                 `json:"recapture"`
 }
 
 var orderForm = regexp.MustCompile(`^[A-Za-z0-9-]{8,40}$`)
@@ -143,7 +145,7 @@ func (c *Console) command(w http.ResponseWriter, r *http.Request, who store.Logi
 	}
 	order := station.Command{ID: who.Account.ID + "." + body.ID, Author: who.Account.ID, Expires: time.Now().Add(orderLimit), Call: body.Call,
 		Cancel: body.Cancel, Except: body.Except, Resume: body.Resume, Move: body.Move, Lock: body.Lock,
-		Override: body.Override}
+		Override: body.Override, Accept: body.Accept, Recapture: body.Recapture}
 	if order.Except != nil {
 		for i := range order.Except.Exceptions {
 			order.Except.Exceptions[i].Attendant = who.Account.ID
@@ -277,6 +279,10 @@ func words(order station.Command) string {
 		text += strings.TrimRight(" "+order.Cancel.Reason, " ")
 	case "override":
 		text += " " + order.Override.Reason
+	case "accept":
+		text += " " + order.Accept.Step + " " + order.Accept.Reason
+	case "recapture":
+		text += strings.TrimRight(" "+order.Recapture.Step, " ") + " " + order.Recapture.Reason
 	}
 	return text
 }

@@ -166,8 +166,10 @@ type Command struct {
 	Move   *MoveSession    `json:"move,omitempty"`
 	Lock   *LockStation    `json:"lock,omitempty"`
 
-	Override *OverrideVerification `json:"override,omitempty"`
-	Take     *TakeSession          `json:"take,omitempty"`
+	Override  *OverrideVerification `json:"override,omitempty"`
+	Accept    *Veto                 `json:"accept,omitempty"`    // the best that a capture in progress has, sufficient or not
+	Recapture *Veto                 `json:"recapture,omitempty"` // what is captured well is captured again
+	Take      *TakeSession          `json:"take,omitempty"`
 }
 
 // CallTicket sends a ticket to a station. The station asks for it with [Client.Call], the command's id as request id, and a
@@ -206,6 +208,13 @@ type OverrideVerification struct {
 	Reason  string `json:"reason"`
 }
 
+// Veto is an attendant's judgement of a capture against that of the station.
+type Veto struct {
+	Session string `json:"session"`
+	Step    string `json:"step,omitempty"` // that is being captured; of a recapture, none means all
+	Reason  string `json:"reason"`
+}
+
 // TakeSession tells a station that the queue has a bundle for it: [Client.Bundle] fetches it, [Client.Accept] takes the session.
 type TakeSession struct {
 	Handover string `json:"handover"`
@@ -221,8 +230,8 @@ type LockStation struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Verb names what a command orders: "call", "recall", "cancel", "except", "resume", "move", "lock", "override", "take"; "" if it
-// is not exactly one.
+// Verb names what a command orders: "call", "recall", "cancel", "except", "resume", "move", "lock", "override", "accept",
+// "recapture", "take"; "" if it is not exactly one.
 func (c Command) Verb() string {
 	verb, count := "", 0
 	for _, v := range []struct {
@@ -230,7 +239,7 @@ func (c Command) Verb() string {
 		set  bool
 	}{{"call", c.Call != nil}, {"recall", c.Recall != nil}, {"cancel", c.Cancel != nil}, {"except", c.Except != nil},
 		{"resume", c.Resume != nil}, {"move", c.Move != nil}, {"lock", c.Lock != nil},
-		{"override", c.Override != nil}, {"take", c.Take != nil}} {
+		{"override", c.Override != nil}, {"accept", c.Accept != nil}, {"recapture", c.Recapture != nil}, {"take", c.Take != nil}} {
 		if v.set {
 			verb, count = v.name, count+1
 		}
@@ -256,6 +265,10 @@ func (c Command) Session() string {
 		return c.Move.Session
 	case "override":
 		return c.Override.Session
+	case "accept":
+		return c.Accept.Session
+	case "recapture":
+		return c.Recapture.Session
 	case "take":
 		return c.Take.Session
 	}
@@ -321,6 +334,13 @@ func (c *checker) texts(texts ...string) {
 	for _, t := range texts {
 		c.that(len(t) <= maxText, "a text in it is too long")
 	}
+}
+
+// veto takes no judgement without a reason.
+func (c *checker) veto(v Veto) {
+	c.words(v.Step)
+	c.texts(v.Reason)
+	c.that(v.Reason != "", "a veto needs a reason")
 }
 
 func (m Up) check() error {
@@ -481,6 +501,11 @@ func (m Command) check(c *checker) {
 	case "override":
 		c.texts(m.Override.Reason)
 		c.that(m.Override.Reason != "", "an override needs a reason")
+	case "accept":
+		c.veto(*m.Accept)
+		c.that(m.Accept.Step != "", "it names no step")
+	case "recapture":
+		c.veto(*m.Recapture)
 	case "take":
 		c.words(m.Take.Handover, m.Take.From)
 		c.that(m.Take.Handover != "" && m.Take.From != "" && m.Take.Attempt >= 1, "it does not say what to take")

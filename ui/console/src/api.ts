@@ -145,6 +145,8 @@ export type Order =
   | { resume: { session: string } }
   | { move: { session: string; target: string } }
   | { override: { session: string; reason: string } }
+  | { accept: { session: string; step: string; reason: string } }
+  | { recapture: { session: string; step?: string; reason: string } }
   | { lock: { locked: boolean; reason: string } };
 
 // Problem is an answer that is no success, with the next step.

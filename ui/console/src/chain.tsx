@@ -79,6 +79,10 @@ function detail(f: Fact, t: Say, of: SayOf): string {
       return [t("did_ordered_cancel"), ...rest].join(" ");
     case "override":
       return t("did_ordered_override", { reason: rest.join(" ") });
+    case "accept":
+      return t("did_ordered_accept", { reason: rest.slice(1).join(" ") });
+    case "recapture":
+      return t("did_ordered_recapture", { reason: rest.join(" ") });
   }
   return text;
 }
