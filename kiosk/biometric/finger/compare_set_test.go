@@ -173,11 +173,6 @@ func (r rates) equal() float64 {
 	return least
 }
 
-// thresholdAt is the lowest score at which the false match rate is no more than rate.
-func (r rates) thresholdAt(rate float64) float64 {
-	return math.Nextafter(r.impostor[len(r.impostor)-1-int(rate*float64(len(r.impostor)))], math.Inf(1))
-}
-
 func TestTwentyFingersAreThemselvesAndNoOther(t *testing.T) {
 	all, _ := world{turn: 45}.pressed(t, 400, 20, 2)
 	r, _ := scored(t, all)
