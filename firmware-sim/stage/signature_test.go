@@ -72,6 +72,17 @@ func signedBy(t *testing.T, r *record.Record) {
 	}
 }
 
+// delivered waits until the kiosk has delivered the ticket's record, audits the centre and opens the record.
+func delivered(ctx context.Context, t *testing.T, c *stage.Centre, issued station.IssuedTicket) *record.Record {
+	t.Helper()
+	waitFor(ctx, t, c, "the delivery", func(st api.Status) bool {
+		return st.LastEnd != nil && st.LastEnd.Ticket == issued.ID && st.LastEnd.Record != "" && st.Outbox.Pending == 0
+	})
+	settled(ctx, t, c, issued)
+	sound(ctx, t, c, issued)
+	return openOne(ctx, t, c, issued.ID)
+}
+
 func outcomeOf(m record.Manifest, step string) (biometric.Outcome, bool) {
 	i := slices.IndexFunc(m.Outcomes, func(o biometric.Outcome) bool { return o.Step == step })
 	if i < 0 {
@@ -98,19 +109,67 @@ func TestAnApplicantSignsOnTheScreenAndTheRecordHoldsIt(t *testing.T) {
 	}
 }
 
-func TestAnApplicantSignsOnAPadWhereThereIsOne(t *testing.T) {
+// withPad gives a running centre with a signature pad.
+func withPad(t *testing.T) (context.Context, *stage.Centre) {
+	t.Helper()
 	ctx, c := prepared(t, stage.Options{Sim: []string{"--device", "slap60,ptp,hidpen"}})
 	if err := c.StartAll(ctx); err != nil {
 		t.Fatal(err)
 	}
+	return ctx, c
+}
+
+// atPad puts somebody beside the kiosk, whose person signs on the pad, until the test ends.
+func atPad(ctx context.Context, t *testing.T, c *stage.Centre) {
+	t.Helper()
 	a := &stage.Attendant{Kiosk: c.Kiosk, Pseudonym: "attendant-1", Control: c.Control()}
 	gone := make(chan error, 1)
 	ctx, stop := context.WithCancel(ctx)
 	go func() { gone <- a.Run(ctx) }()
-	defer func() {
+	t.Cleanup(func() {
 		stop()
 		<-gone
-	}()
+	})
+}
+
+func TestAPadThatIsPulledInTheMiddleOfASignatureLosesNothingElse(t *testing.T) {
+	ctx, c := withPad(t)
+	issued := atTheSignature(ctx, t, c)
+	event := func(line string) {
+		t.Helper()
+		if err := c.Event(ctx, line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	event("unplug pad")
+	photographs := 0
+	waitAt(ctx, t, c.Kiosk, "the fault", func(st api.Status) bool {
+		if !in(st, session.Assistance) || st.Session.Verdict != "unplugged" {
+			return false
+		}
+		for _, a := range st.Session.Attempts {
+			if a.Modality == biometric.Face {
+				photographs++
+			}
+		}
+		return true
+	})
+	event("replug pad")
+	atPad(ctx, t, c)
+	r := delivered(ctx, t, c, issued)
+	defer r.Wipe()
+	o, _ := outcomeOf(r.Manifest, "signature")
+	if len(o.Findings) != 1 || o.Findings[0].Quality.Measures[acquire.MeasureStrokes] != float64(len(subject.Who(1, 1).Scribble())) {
+		t.Errorf("the record says %+v", o)
+	}
+	if face, _ := outcomeOf(r.Manifest, "face"); len(face.Attempts) != photographs || photographs == 0 {
+		t.Errorf("the face was captured again: %d attempts, %d before", len(face.Attempts), photographs)
+	}
+}
+
+func TestAnApplicantSignsOnAPadWhereThereIsOne(t *testing.T) {
+	ctx, c := withPad(t)
+	atPad(ctx, t, c)
 	issued := signer(ctx, t, c)
 	if _, err := c.Serve(ctx, issued, false, nil); err != nil {
 		t.Fatal(err)
@@ -144,9 +203,7 @@ func TestWhoCannotSignIsExceptedWithAReasonThatTheRecordKeeps(t *testing.T) {
 	e.Exceptions = []biometric.Exception{{Reason: biometric.Bandaged}}
 	say(ctx, t, c.Kiosk, issued, e)
 	attend(ctx, t, c, nil)
-	settled(ctx, t, c, issued)
-	sound(ctx, t, c, issued)
-	r := openOne(ctx, t, c, issued.ID)
+	r := delivered(ctx, t, c, issued)
 	defer r.Wipe()
 	for _, p := range r.Parts {
 		if strings.HasPrefix(p.Name, "signature") {
