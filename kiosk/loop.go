@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -181,7 +182,7 @@ func (d *Daemon) seen(s session.Session, g api.Guidance) {
 	if g.Fingers > 0 || d.cur.guidance != nil && d.cur.guidance.Hint != g.Hint {
 		d.cur.active = d.now()
 	}
-	if d.cur.guidance == nil || *d.cur.guidance != g {
+	if d.cur.guidance == nil || !reflect.DeepEqual(*d.cur.guidance, g) {
 		d.cur.guidance = &g
 		d.touch()
 	}

@@ -352,6 +352,9 @@ func (d describer) steps(s session.Session) []Step {
 func (d describer) capture(s session.Session) Page {
 	step, _ := s.Current()
 	var p Page
+	if g := d.Status.Guidance; g != nil && g.Step == step.ID && len(g.Wanted) > 0 {
+		step.Want = g.Wanted
+	}
 	switch step.Modality {
 	case biometric.Finger:
 		p = d.fingers(step)

@@ -60,12 +60,13 @@ func (r *Result) Wipe() {
 
 // Progress is what happens during a capture: guidance and pictures, never a decision. It is valid during the call only.
 type Progress struct {
-	Attempt int                      // 1 and up
-	Hint    biometric.Hint           // empty for none
-	Fingers int                      // how many lie on the glass
-	Finger  biometric.FingerPosition // that the hint speaks of; zero for none in particular
-	Preview *image.Gray              // of a fingerprint scanner; nil where there is none
-	Frame   []byte                   // of a camera's live view, JPEG; nil where there is none
+	Attempt int                        // 1 and up
+	Hint    biometric.Hint             // empty for none
+	Fingers int                        // how many lie on the glass
+	Finger  biometric.FingerPosition   // that the hint speaks of; zero for none in particular
+	Wanted  []biometric.FingerPosition // that belong on the glass now; only read
+	Preview *image.Gray                // of a fingerprint scanner; nil where there is none
+	Frame   []byte                     // of a camera's live view, JPEG; nil where there is none
 }
 
 // ErrKeep is the cause with which a capture's context ends where an attendant accepts the best so far, sufficient or not: it is
@@ -121,6 +122,7 @@ type capture struct {
 
 	former  []Print                          // of earlier captures
 	kept    slap                             // of the groups of this capture that are done
+	wanted  []biometric.FingerPosition       // of the group that is being captured
 	givenUp []biometric.FingerPosition       // for which another finger was kept
 	repeats map[biometric.FingerPosition]int // how often a finger lay in two places, by the first finger of the group
 }
@@ -176,7 +178,7 @@ func (c *capture) judge(err error) verdict {
 
 // tell passes progress on.
 func (c *capture) tell(p Progress) {
-	p.Attempt = len(c.attempts) + 1
+	p.Attempt, p.Wanted = len(c.attempts)+1, c.wanted
 	if c.watch != nil {
 		c.watch(p)
 	}

@@ -3,6 +3,7 @@ package acquire
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,6 +64,20 @@ func TestAnotherFingerStandsInForOneThatIsNeverGood(t *testing.T) {
 				t.Errorf("%s %v, given up %v, forced %v, %d of %d shown, %v", r.Status, r.Outcome.Captured, r.Outcome.GivenUp, r.Outcome.Forced, s.calls, len(shows), err)
 			}
 		})
+	}
+}
+
+func TestTheGlassAsksForTheFingerThatStandsIn(t *testing.T) {
+	one := shown{scores: []int{40}, seen: 1, pad: biometric.PADPassed}
+	bad := index(60, 12)
+	var asked []string
+	_, err := (&Acquirer{Finger: &reader{}}).Capture(t.Context(), step(t, "nl-residence-permit", "fingers"), &scanner{shows: []shown{bad, bad, bad, one}}, func(p Progress) {
+		if now := fmt.Sprint(p.Wanted); len(asked) == 0 || asked[len(asked)-1] != now {
+			asked = append(asked, now)
+		}
+	})
+	if want := []string{"[right-index left-index]", "[right-thumb]"}; err != nil || !slices.Equal(asked, want) {
+		t.Errorf("asked were %v, %v", asked, err)
 	}
 }
 

@@ -148,6 +148,7 @@ func (s *shot) noteScale() {
 // group captures fingers that are presented together, and returns the best of them.
 func (c *capture) group(scanner drivers.FingerprintScanner, want []biometric.FingerPosition) (slap, biometric.Result, error) {
 	var best slap
+	c.wanted = want
 	for made := 0; c.more(made); {
 		got, counts, err := c.attempt(scanner, want, best)
 		switch {

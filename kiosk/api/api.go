@@ -84,12 +84,13 @@ type Confirm struct {
 
 // Guidance is what the applicant is told during a capture.
 type Guidance struct {
-	Step    string                   `json:"step"`
-	Hint    biometric.Hint           `json:"hint,omitempty"`
-	Fingers int                      `json:"fingers,omitempty"` // on the glass now
-	Finger  biometric.FingerPosition `json:"finger,omitempty"`  // that the hint speaks of; zero for none in particular
-	Attempt int                      `json:"attempt"`
-	Pad     bool                     `json:"pad,omitempty"` // signatures: a pad is written on, not the screen
+	Step    string                     `json:"step"`
+	Hint    biometric.Hint             `json:"hint,omitempty"`
+	Fingers int                        `json:"fingers,omitempty"` // on the glass now
+	Finger  biometric.FingerPosition   `json:"finger,omitempty"`  // that the hint speaks of; zero for none in particular
+	Wanted  []biometric.FingerPosition `json:"wanted,omitempty"`  // that belong on the glass now: one by one on a reader for one finger, or instead of others
+	Attempt int                        `json:"attempt"`
+	Pad     bool                       `json:"pad,omitempty"` // signatures: a pad is written on, not the screen
 }
 
 // End is how the last session here ended.
