@@ -253,6 +253,23 @@ func TestACaptureInProgressIsNotHandedOver(t *testing.T) {
 	}
 }
 
+func TestASessionThatMayHaveARecordHereIsNotHandedOver(t *testing.T) {
+	b := newBench(t)
+	b.capturing(t)
+	m := recordtest.Manifest(1)
+	_, err := b.outbox.Put(func(w io.Writer) error { _, err := io.WriteString(w, "sealed"); return err },
+		func(id record.ID, size int64) (record.SignedDocket, error) {
+			return m.Docket(id, size, recordtest.Created()).Sign(recordtest.Key(t))
+		})
+	check(t, err)
+	b.cur.session.ID, b.cur.session.State = m.Session, session.Assistance
+	_, _, err = b.freeze(m.Session, session.Event{Kind: session.Moved, By: session.Attendant, Attendant: "a", Target: "desk-1"})
+	var e *api.Error
+	if !errors.As(err, &e) || e.Code != "out-of-place" || b.cur.moving != "" {
+		t.Errorf("handing over what is sealed gives %v", err)
+	}
+}
+
 func TestAScreenStartsWithACodeAlone(t *testing.T) {
 	b := newBench(t)
 	for _, start := range []api.Start{{Next: true}, {Ticket: "tk_aaaaaaaaaaaaaaaa"}} {

@@ -47,6 +47,9 @@ func (d *Daemon) freeze(id string, e session.Event) (session.Session, []record.D
 		return session.Session{}, nil, beingMoved(d.cur.moving)
 	case e.Target == d.identity.Name:
 		return session.Session{}, nil, &api.Error{Code: "out-of-place", Text: "the session is here already", Hint: "name another station"}
+	case d.outbox.Has(d.cur.session.ID): // another station would make a second one
+		return session.Session{}, nil, &api.Error{Code: "out-of-place", Text: "a record of the session may be on this station's disk",
+			Hint: "let a technician look at the disk; the next start of the station finds out"}
 	}
 	e.At = d.now()
 	next, err := d.cur.session.Next(e)

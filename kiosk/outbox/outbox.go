@@ -145,6 +145,15 @@ func (o *Outbox) reserve(session string, id record.ID) error {
 	return nil
 }
 
+// Has reports whether a session has a record here, or may have: one that failed and could not be removed counts until the next
+// start has looked.
+func (o *Outbox) Has(session string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, ok := o.sessions[session]
+	return ok
+}
+
 func (o *Outbox) release(session string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
