@@ -2,10 +2,14 @@ package finger
 
 import (
 	"encoding/binary"
+	"image"
 	"math"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"loket/firmware-sim/synth"
+	"loket/kiosk/biometric/wsq"
 )
 
 func compared(t testing.TB, a, b Template) float64 {
@@ -50,6 +54,56 @@ func TestFingersOfAnotherMakerAreToldApart(t *testing.T) {
 func fingerOf(name string) string {
 	finger, _, _ := strings.Cut(name, "_")
 	return finger
+}
+
+func TestAPrintThatWasCompressedIsFinerOrPartOfItIsStillOfItsFinger(t *testing.T) {
+	library := masters()
+	for who := range synth.Person(3) {
+		m, err := library.Master((400 + who).Finger(synth.RightIndex))
+		if err != nil {
+			t.Fatal(err)
+		}
+		reference := extracted(t, m.Impress(synth.Usual(1), 1), synth.PPI)
+		probe := m.Impress(synth.Usual(2), 2)
+		for name, template := range map[string]Template{
+			"compressed": extracted(t, compressed(t, probe), synth.PPI),
+			"finer":      extracted(t, twice(probe), 2*synth.PPI),
+			"half":       extracted(t, upperHalf(probe), synth.PPI),
+			"upside":     extracted(t, rotated(probe, math.Pi), synth.PPI),
+		} {
+			if score := compared(t, reference, template); !Same(score) {
+				t.Errorf("finger %d %s scores %.1f", who, name, score)
+			}
+		}
+	}
+}
+
+// compressed is what WSQ at its usual rate leaves of an image.
+func compressed(t *testing.T, img *image.Gray) *image.Gray {
+	t.Helper()
+	data, err := wsq.Encode(img, wsq.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := wsq.Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.Gray
+}
+
+// twice is an image with two pixels by two for each.
+func twice(img *image.Gray) *image.Gray {
+	out := image.NewGray(image.Rect(0, 0, 2*img.Rect.Dx(), 2*img.Rect.Dy()))
+	for i := range out.Pix {
+		out.Pix[i] = img.Pix[i/out.Stride/2*img.Stride+i%out.Stride/2]
+	}
+	return out
+}
+
+// upperHalf is an image without its lower half.
+func upperHalf(img *image.Gray) *image.Gray {
+	return &image.Gray{Pix: img.Pix, Stride: img.Stride, Rect: image.Rect(0, 0, img.Rect.Dx(), img.Rect.Dy()/2)}
 }
 
 func TestBothWaysRoundTheScoreIsTheSame(t *testing.T) {
