@@ -143,7 +143,8 @@ async function run() {
 
   await one.keyboard.press("Alt+1");
   await one.getByRole("heading", { level: 1, name: "Kiosken en balies" }).waitFor();
-  await one.locator("[role=alert]", { hasText: `Hulp gevraagd bij ${at}` }).waitFor({ state: "attached" });
+  // the photograph comes first: on a slow machine it takes a while
+  await one.locator("[role=alert]", { hasText: `Hulp gevraagd bij ${at}` }).waitFor({ state: "attached", timeout: 90_000 });
   await one.locator(".wanted .card-help").waitFor();
   step("the person asks for help at the fingers");
   assert.match(await one.title(), /^\(1\)/);
@@ -196,7 +197,8 @@ async function run() {
 
   // The kiosk captures the other finger, the person approves, and the policy asks for a desk.
   await card(one, at).getByText("wordt vergeleken").waitFor({ timeout: 30000 });
-  await one.locator("[role=alert]", { hasText: `Hulp gevraagd bij ${at}` }).waitFor({ state: "attached" });
+  // the photograph comes first: on a slow machine it takes a while
+  await one.locator("[role=alert]", { hasText: `Hulp gevraagd bij ${at}` }).waitFor({ state: "attached", timeout: 90_000 });
   await card(one, at).getByRole("button", { name: /Help/ }).focus();
   await one.keyboard.press("Enter");
   await dialog.waitFor();
