@@ -37,7 +37,7 @@ type Acquirer struct {
 	Encoder  FingerEncoder    // nil: our own, which is not certified
 	Now      func() time.Time // stamps attempts; nil: time.Now
 	Steady   time.Duration    // for how long the live view is good before a photograph is taken; 0: half a second
-	Patience time.Duration    // of the live view, after which a photograph is taken anyway; 0: 3 s
+	Patience time.Duration    // of the live view with somebody in it, after which a photograph is taken anyway; 0: 3 s
 	Former   []Print          // fingers of the same person that were captured before; only read
 }
 

@@ -11,21 +11,28 @@ import (
 	"loket/kiosk/biometric/face"
 )
 
-// errSteady ends a live view that shows what is wanted.
+// errSteady ends a live view that shows what is wanted, or was waited for long enough.
 var errSteady = errors.New("the view is steady")
+
+// noOne is how many times longer patience is while nobody is seen: a photograph of an empty chair helps no one.
+const noOne = 5
 
 // view runs the live view until what it shows has been good for a while, or patience ends. A camera without live view is taken as
 // it is. Frames are passed on as they come; they are judged beside that, the newest first, and what comes meanwhile is left out.
 func (c *capture) view(camera drivers.Camera) error {
-	ctx, cancel := context.WithTimeout(c.ctx, c.patience)
+	ctx, cancel := context.WithTimeout(c.ctx, noOne*c.patience)
 	defer cancel()
+	began := c.now()
 	w := &watcher{capture: c, changed: make(chan struct{}, 1)}
 	var judging sync.WaitGroup
 	judging.Go(func() { w.run(ctx) })
 	err := camera.Frames(ctx, func(f drivers.Frame) error {
 		hint, steady := w.offer(f.JPEG)
 		c.tell(Progress{Frame: f.JPEG, Hint: hint})
-		if steady {
+		if hint == biometric.HintNoFace {
+			began = c.now() // patience begins once somebody is there
+		}
+		if steady || c.now().Sub(began) >= c.patience {
 			return errSteady
 		}
 		return nil

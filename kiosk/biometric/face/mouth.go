@@ -15,16 +15,19 @@ const (
 	lipsHalf    = 0.17 // from the middle of the mouth to the edges of the lips
 	lipsMeet    = 2    // steps from there, within which the lips meet
 	lipReach    = 6    // steps from where they meet to the middle of a lip at most
+	lipSpan     = 8    // steps from the middle of one lip to that of the other: above them lies the shadow of the nose
 )
 
 // What bounds the inside of a mouth, in shares of the cheeks.
 const (
 	cavity   = 0.4  // brightness below which there is a gap, or only the line between the lips where that is thin
-	line     = 0.57 // brightness that lips do not have beside teeth: it is the line between closed ones
+	lineDark = 0.75 // brightness of the line between closed lips, as a share of theirs
+	lipPale  = 0.97 // brightness that lips stay below
 	noLine   = 0.9  // brightness that nothing stays below where no line is seen: the lips are apart
 	teeth    = 1.03 // brightness that no lip has
 	lipDark  = 0.1  // by which the lips are darker than teeth
 	lipRed   = 0.1  // by which they are redder
+	pale     = 1.04 // redness that teeth stay below, and a shining lip does not
 	leastLip = 0.45 // brightness of a lip, as against the line
 	leastRed = 0.2  // redness of both lips together, in steps
 )
@@ -35,20 +38,16 @@ func mouth(c colours, h head) float64 {
 	bright, red := strip(c, h, 0, mouthHalf)
 	middle := mouthMiddle(c, h)
 	first, last := max(middle-lipsMeet, 0), min(middle+lipsMeet, len(bright)-1)
-	darkest := 1.0
-	gap, run, shown := 0, 0, 0
+	darkest, shown := 1.0, 0
 	for i := first; i <= last; i++ {
 		darkest = min(darkest, bright[i])
-		if run++; bright[i] >= cavity {
-			run = 0
-		}
-		gap = max(gap, run)
 		if isTeeth(bright, red, i) {
 			shown++
 		}
 	}
+	gap := darkRun(bright, first, last)
 	switch {
-	case darkest < line:
+	case darkest < cavity || hasLine(bright, middle):
 		shown = 0 // a line or a gap lies between the lips
 	case darkest > noLine:
 		shown = max(shown, lipReach)
@@ -96,23 +95,56 @@ func heaviest(weights []float64) int {
 
 func steps(length float64) int { return int(length*grid + 0.5) }
 
+// darkRun is the length of the longest run of cavity that begins or ends between two steps.
+func darkRun(bright []float64, first, last int) int {
+	longest, run := 0, 0
+	for i, v := range bright {
+		if run++; v >= cavity {
+			run = 0
+		}
+		if i >= first && i-run < last {
+			longest = max(longest, run)
+		}
+	}
+	return longest
+}
+
+// hasLine reports whether a thin dark line with a lip on either side lies about the middle of the mouth.
+func hasLine(bright []float64, middle int) bool {
+	const about, lip = 5, 2 // steps: from the middle to the line, and from there into the lips
+	for i := max(middle-about, lip); i <= min(middle+about, len(bright)-1-lip); i++ {
+		above, below := bright[i-lip], bright[i+lip]
+		if bright[i] <= lineDark*min(above, below) && max(above, below) < lipPale {
+			return true
+		}
+	}
+	return false
+}
+
 // isTeeth reports whether what is read at a step is less red than a lip above and one below, or brighter than any skin.
 func isTeeth(bright, red []float64, i int) bool {
 	if bright[i] < 0.8 {
 		return false
 	}
-	var redAbove, redBelow float64
+	between := 0.0
 	darkAbove, darkBelow := 9.0, 9.0
-	for k := 1; k <= lipReach; k++ {
-		if j := i - k; j >= 0 && bright[j] >= leastLip {
-			redAbove, darkAbove = max(redAbove, red[j]), min(darkAbove, bright[j])
+	for above := max(i-lipReach, 0); above < i; above++ {
+		if bright[above] < leastLip {
+			continue
 		}
-		if j := i + k; j < len(red) && bright[j] >= leastLip {
-			redBelow, darkBelow = max(redBelow, red[j]), min(darkBelow, bright[j])
+		darkAbove = min(darkAbove, bright[above])
+		for below := i + 1; below <= min(above+lipSpan, i+lipReach, len(red)-1); below++ {
+			if bright[below] >= leastLip {
+				between = max(between, min(red[above], red[below])-red[i])
+			}
 		}
 	}
-	return min(redAbove, redBelow)-red[i] >= lipRed ||
-		bright[i] >= teeth && bright[i]-max(darkAbove, darkBelow) >= lipDark
+	for below := i + 1; below <= min(i+lipReach, len(red)-1); below++ {
+		if bright[below] >= leastLip {
+			darkBelow = min(darkBelow, bright[below])
+		}
+	}
+	return red[i] < pale && between >= lipRed || bright[i] >= teeth && bright[i]-max(darkAbove, darkBelow) >= lipDark
 }
 
 // strip reads brightness and redness down the mouth, between two distances to either side of the middle.
