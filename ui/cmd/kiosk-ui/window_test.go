@@ -67,6 +67,9 @@ func (b *backend) Frames(ctx context.Context, fn func(api.Frame) error) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
+			if st, _ := b.Status(); st.Session == nil || st.Session.State != session.Capturing {
+				continue // as a daemon does: nobody looks while nothing is captured
+			}
 			frame.Sequence++
 			luma := frame.I420[:1280*720] // each frame has another grey
 			for i := range luma {
