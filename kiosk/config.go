@@ -41,6 +41,7 @@ type Config struct {
 	Quality       string   `koanf:"quality_model"` // model of finger quality; empty for our own estimate
 	Cascades      string   `koanf:"cascades"`      // folder of OpenCV's cascades, with which faces are found
 	MinimumFree   int64    `koanf:"minimum_free"`  // bytes on Data's file system below which no session starts
+	DayStart      string   `koanf:"day_start"`     // "07:30", local time: light and background are judged from then on; "off" for never
 
 	DeviceTest DeviceTest `koanf:"device_test"` // under the policy device-test alone
 }
@@ -64,6 +65,7 @@ func defaults() Config {
 		Devices:     []string{"camera", "fingerprint-scanner"},
 		Cascades:    face.Cascades,
 		MinimumFree: 64 << 20,
+		DayStart:    "07:30",
 	}
 }
 
@@ -146,6 +148,9 @@ func (c Config) check(given []string) error {
 	}
 	if c.Metrics != "" && !loopback(c.Metrics) {
 		return fmt.Errorf("metrics: %q is no loopback address (hint: 127.0.0.1:PORT; let a collector on this machine pass them on)", c.Metrics)
+	}
+	if _, err := parseDayStart(c.DayStart); err != nil {
+		return fmt.Errorf("day_start: %w", err)
 	}
 	for _, bus := range c.Buses {
 		if name, _, _ := strings.Cut(bus, ":"); name != "kernel" && name != "usbip" {

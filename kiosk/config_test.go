@@ -50,6 +50,18 @@ func TestTheEnvironmentOverridesTheFile(t *testing.T) {
 	}
 }
 
+func TestTheStartOfTheDayIsATimeOrOff(t *testing.T) {
+	for line, want := range map[string]dayClock{"minimum_free: 1": {7, 30, true}, "day_start: 06:15": {6, 15, true}, "day_start: '8:00'": {8, 0, true},
+		"day_start: off": {}, "day_start: ''": {}} {
+		c, err := LoadConfig(configured(t, line))
+		if err != nil {
+			t.Errorf("%q: %v", line, err)
+		} else if got, _ := parseDayStart(c.DayStart); got != want {
+			t.Errorf("%q gives %+v", line, got)
+		}
+	}
+}
+
 func TestEveryMistakeInAConfigurationNamesItsKey(t *testing.T) {
 	for extra, want := range map[string]string{
 		"polcy: x":                 "polcy is no key",
@@ -63,6 +75,8 @@ func TestEveryMistakeInAConfigurationNamesItsKey(t *testing.T) {
 		"screen_uids: [-1]":        "screen_uids",
 		"buses: ['usbip:1', 'x:']": "buses:",
 		"device_test: {seed: 1}":   "device_test is for the policy",
+		"day_start: 25:00":         "day_start:",
+		"day_start: early":         "day_start:",
 		"device_test: {sed: 1}":    "device_test.sed is no key",
 	} {
 		if _, err := LoadConfig(configured(t, extra)); err == nil || !strings.Contains(err.Error(), want) {

@@ -83,8 +83,9 @@ type Daemon struct {
 	lastScan   *api.Scan
 	sequence   uint64
 	changed    chan struct{}
-	reconciled bool // the queue has been told of everything, and holds no ticket for a session that is not
-	locked     bool // by staff
+	reconciled bool       // the queue has been told of everything, and holds no ticket for a session that is not
+	locked     bool       // by staff
+	booth      *api.Booth // how it was found last; nil before
 }
 
 // Run runs the station until ctx ends. A session that is in progress then is lost with its captures, and the next start says
@@ -120,6 +121,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.obey,
 		d.offerKeys,
 		d.codes,
+		d.dayStart,
 		d.metrics,
 		d.watchdog,
 	} {

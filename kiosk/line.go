@@ -37,6 +37,9 @@ func (d *Daemon) lineStatus(st api.Status) station.Status {
 	for _, p := range st.Problems {
 		line.Problems = append(line.Problems, station.Trouble(p))
 	}
+	for _, w := range st.Warnings {
+		line.Warnings = append(line.Warnings, station.Trouble{Code: w.Code, Text: w.Text, Hint: w.StaffHint})
+	}
 	if s := st.Session; s != nil {
 		line.Session = &station.SessionStatus{ID: s.ID, Ticket: s.Ticket, Attempt: s.Attempt, State: string(s.State), Verdict: s.Verdict,
 			Help: d.helpWanted(st), Since: s.Since, Deadline: st.Deadline, Target: st.Moving, Verification: verification(st.Verification)}

@@ -9,7 +9,6 @@ import (
 
 	"loket/drivers"
 	"loket/kiosk/api"
-	"loket/kiosk/biometric/face"
 )
 
 // selfTestLimit bounds a self-test with everything before it.
@@ -81,7 +80,7 @@ func (d *Daemon) testDevice(ctx context.Context, s drivers.Status) ([]drivers.Te
 	const owner = "self-test"
 	lease, err := d.registry.LeaseDevice(ctx, s.Identity, owner)
 	var held *drivers.HeldError
-	if errors.As(err, &held) && held.Owner == codeOwner { // which waits for nobody in particular
+	if errors.As(err, &held) && (held.Owner == codeOwner || held.Owner == boothOwner) { // which wait for nobody
 		lease, err = d.registry.TakeOver(ctx, s.Identity, held.Token, owner)
 	}
 	if err != nil {
@@ -97,48 +96,24 @@ func (d *Daemon) testDevice(ctx context.Context, s drivers.Status) ([]drivers.Te
 		tested.Checks = []drivers.Test{{Name: "own test", Passed: true, Detail: "the device has none"}}
 	}
 	if camera, ok := lease.Device.(drivers.Camera); ok && err == nil {
-		var light []drivers.Test
-		light, err = d.testLight(ctx, camera)
-		tested.Checks = append(tested.Checks, light...)
+		var booth api.Booth
+		if booth, err = d.testLight(ctx, camera, func() error { return nil }); err == nil {
+			d.found(booth)
+			tested.Checks = append(tested.Checks, lightChecks(booth)...)
+		}
 	}
 	lease.Release(err)
 	return append(checks, tested.Checks...), err
 }
 
-// lightSettles is how many frames a camera may take to set its exposure.
-const lightSettles = 5
-
-// testLight judges light and background in the live view. While somebody stands there it can't.
-func (d *Daemon) testLight(ctx context.Context, camera drivers.Camera) (checks []drivers.Test, err error) {
-	enough := errors.New("enough frames")
-	var judged error
-	frames := 0
-	err = camera.Frames(ctx, func(f drivers.Frame) error {
-		if frames++; frames < lightSettles {
-			return nil
-		}
-		checks, judged = d.judgeLight(f.JPEG)
-		return enough
-	})
-	switch {
-	case errors.Is(err, enough):
-		return checks, judged
-	case errors.Is(err, errors.ErrUnsupported):
-		return []drivers.Test{{Name: "light", Passed: true, Detail: "not available: the camera has no live view"}}, nil
+// lightChecks are a booth as lines of a self-test. What can't be judged is no fault of the camera.
+func lightChecks(b api.Booth) []drivers.Test {
+	if b.State == api.BoothNotAvailable {
+		return []drivers.Test{{Name: "light", Passed: true, Detail: "not available: " + b.Detail}}
 	}
-	return nil, err
-}
-
-func (d *Daemon) judgeLight(jpeg []byte) ([]drivers.Test, error) {
-	if d.acquirer != nil && d.acquirer.Face != nil {
-		if report, err := d.acquirer.Face.Analyse(jpeg, face.Want{}); err == nil && len(report.Faces) > 0 {
-			return []drivers.Test{{Name: "light", Passed: true, Detail: "not available: somebody stands before the camera"}}, nil
-		}
-	}
-	booth, err := face.Booth(jpeg)
 	var checks []drivers.Test
-	for _, c := range booth {
-		checks = append(checks, drivers.Test{Name: c.Name, Passed: c.Passed, Detail: c.Detail})
+	for _, c := range b.Checks {
+		checks = append(checks, drivers.Test(c))
 	}
-	return checks, err
+	return checks
 }

@@ -56,7 +56,8 @@ func (c *Centre) station(pem map[string]any, folder, socket, policy string, usb 
 		"data": c.path(folder), "socket": socket,
 		"queue": c.url(c.Ports.Queue), "central": c.url(c.Ports.Central),
 		"central_keys": []string{c.PKI.Path("receipts.pub")}, "recipients": c.PKI.Path("recipients.txt"),
-		"policy": policy, "buses": []string{fmt.Sprintf("usbip:127.0.0.1:%d", usb)},
+		"day_start": "off", // somebody would sit down when the camera looks
+		"policy":    policy, "buses": []string{fmt.Sprintf("usbip:127.0.0.1:%d", usb)},
 		"screen_uids": []int{os.Getuid()}, "technician_uids": []int{os.Getuid()},
 	})
 	return pem

@@ -41,6 +41,8 @@ func (s *Subject) Do(ctx context.Context, e Event) error {
 		return s.plug(e.Device, e.Verb == VerbReplug)
 	case VerbTrouble, VerbRecover:
 		return s.trouble(e)
+	case VerbLampOut, VerbLampOn:
+		return s.light(e.Out)
 	case VerbScan:
 		return s.show(e.Text)
 	case VerbSign:

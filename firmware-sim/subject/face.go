@@ -90,7 +90,9 @@ func (s *Subject) empty() error {
 
 // showBooth shows the lens nobody. The seat is held.
 func (s *Subject) showBooth() error {
-	scene, err := s.render(synth.Scene{Nobody: true})
+	var out [2]bool
+	s.look(func() { out = s.out })
+	scene, err := s.render(synth.Scene{Nobody: true, Out: out})
 	if err != nil {
 		return err
 	}
@@ -107,7 +109,21 @@ func (s *Subject) scene(who synth.Person, pose synth.Scene) (ptpcam.Scene, error
 		})
 	}
 	pose.Who = who
+	s.look(func() { pose.Out = s.out })
 	return s.render(pose)
+}
+
+// light switches lamps of the booth off and on, and shows what the lens sees then.
+func (s *Subject) light(out [2]bool) error {
+	var sitting bool
+	s.update(func() {
+		s.out = out
+		sitting = s.sitting
+	})
+	if sitting {
+		return s.sit()
+	}
+	return s.empty()
 }
 
 // render draws a scene and the frames of its live view, or takes them from before.

@@ -33,6 +33,8 @@ const (
 	VerbReplug     Verb = "replug"
 	VerbTrouble    Verb = "trouble" // hang, stall, garbage, short, long, slow
 	VerbRecover    Verb = "recover"
+	VerbLampOut    Verb = "lamp-out" // a lamp of the booth goes out, or both
+	VerbLampOn     Verb = "lamp-on"  // all lamps of the booth are on again
 	VerbScan       Verb = "scan"     // the person shows a code or a document
 	VerbSign       Verb = "sign"     // the person signs on the pad
 	VerbReaction   Verb = "reaction" // how long the person takes
@@ -131,6 +133,7 @@ type Event struct {
 	Device  Device           // unplug, replug, trouble, recover
 	Trouble trouble.Kind
 	Text    string        // scan
+	Out     [2]bool       // lamp-out: at the left and the right of the picture
 	Times   int           // trouble: transfers that it touches; repeat: rounds more; 0 is without end; person: which
 	For     time.Duration // wait, reaction
 	Until   Condition     // wait
@@ -226,7 +229,7 @@ func parseEvent(line string) (Event, error) {
 		return parsePresent(rest)
 	case VerbOffer:
 		return parseOffer(rest)
-	case VerbLift, VerbMove, VerbLeave, VerbNextPerson, VerbByHand, VerbByItself, VerbSign:
+	case VerbLift, VerbMove, VerbLeave, VerbNextPerson, VerbByHand, VerbByItself, VerbSign, VerbLampOn:
 		return Event{Verb: Verb(verb)}, nothingAfter(verb, rest)
 	case VerbUnplug, VerbReplug, VerbRecover:
 		d, rest, err := parseDevice(verb, rest)
@@ -234,6 +237,8 @@ func parseEvent(line string) (Event, error) {
 			return Event{}, err
 		}
 		return Event{Verb: Verb(verb), Device: d}, nothingAfter(verb, rest)
+	case VerbLampOut:
+		return parseLamp(rest)
 	case VerbScan:
 		return parseScan(strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), verb)))
 	case VerbPerson:
@@ -322,6 +327,20 @@ func parsePose(pose Pose, rest []string) (Event, error) {
 		e.Degrees = d
 	}
 	return e, nil
+}
+
+// parseLamp reads which lamp goes out: left or right, both where it is not said.
+func parseLamp(words []string) (Event, error) {
+	e := Event{Verb: VerbLampOut, Out: [2]bool{true, true}}
+	if len(words) == 0 {
+		return e, nil
+	}
+	side := slices.Index([]string{"left", "right"}, words[0])
+	if side < 0 {
+		return Event{}, fmt.Errorf("%s wants left or right, not %q", VerbLampOut, words[0])
+	}
+	e.Out[1-side] = false
+	return e, nothingAfter(words[0], words[1:])
 }
 
 func parseDevice(verb string, rest []string) (Device, []string, error) {

@@ -28,6 +28,10 @@ func TestEveryEventIsRead(t *testing.T) {
 		"leave":                          {Verb: VerbLeave},
 		"next-person":                    {Verb: VerbNextPerson},
 		"unplug scanner":                 {Verb: VerbUnplug, Device: Scanner},
+		"lamp-out":                       {Verb: VerbLampOut, Out: [2]bool{true, true}},
+		"lamp-out left":                  {Verb: VerbLampOut, Out: [2]bool{true, false}},
+		"lamp-out right":                 {Verb: VerbLampOut, Out: [2]bool{false, true}},
+		"lamp-on":                        {Verb: VerbLampOn},
 		"replug camera":                  {Verb: VerbReplug, Device: Camera},
 		"hang scanner":                   {Verb: VerbTrouble, Trouble: trouble.Hang, Device: Scanner},
 		"stall camera 3":                 {Verb: VerbTrouble, Trouble: trouble.Stall, Device: Camera, Times: 3},
@@ -48,7 +52,7 @@ func TestEveryEventIsRead(t *testing.T) {
 
 func TestABadLineIsNamed(t *testing.T) {
 	for _, line := range []string{"jump", "dry lift", "present", "present nose", "offer", "offer nose", "offer left-thumb left-index", "present right-index right-index", "lift now",
-		"look 3", "turn far", "turn 400", "turn NaN", "turn 1 2", "unplug", "unplug printer", "hang", "hang scanner 0", "scan", "scan a b", `scan "a`, `scan "a" b`, "hang scanner 1 2",
+		"look 3", "lamp-out up", "lamp-out left right", "lamp-on left", "turn far", "turn 400", "turn NaN", "turn 1 2", "unplug", "unplug printer", "hang", "hang scanner 0", "scan", "scan a b", `scan "a`, `scan "a" b`, "hang scanner 1 2",
 		"recover", "reaction", "reaction -1s", "wait", "wait long", "wait 2h", "wait 1s 2s", "repeat 0", "repeat many"} {
 		_, err := Parse("test", "lift\n\n# nothing\n"+line+"\n")
 		if err == nil || !strings.Contains(err.Error(), "test, line 4:") {

@@ -66,6 +66,7 @@ type Subject struct {
 	offer    synth.Position // what a reader gets that does not say which finger it wants
 	glass    placed
 	pose     synth.Scene // without who
+	out      [2]bool     // lamps of the booth, as a scene has them
 	sitting  bool
 	away     bool
 	byHand   bool // fingers come by events alone

@@ -424,6 +424,40 @@ func TestPosesChangeWhatTheCameraSees(t *testing.T) {
 	})
 }
 
+func TestALampThatIsOutIsSeenWithAndWithoutThePerson(t *testing.T) {
+	withFace(t, subject.Options{Alone: true}, func(r *rig) {
+		sides := func() (left, right int) {
+			img, err := r.photograph()
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen, err := jpeg.Decode(bytes.NewReader(img.Encoded))
+			if err != nil {
+				t.Fatal(err)
+			}
+			luma := seen.(*image.YCbCr)
+			w, h := luma.Rect.Dx(), luma.Rect.Dy()
+			return int(luma.Y[luma.YOffset(w/10, h/10)]), int(luma.Y[luma.YOffset(w-w/10, h/10)])
+		}
+		r.do("lamp-out left")
+		if left, right := sides(); right-left < 60 {
+			t.Errorf("the left lamp is out, and the levels are %d and %d", left, right)
+		}
+		r.do("look")
+		if left, right := sides(); right-left < 60 {
+			t.Errorf("beside the person the levels are %d and %d", left, right)
+		}
+		r.do("lamp-out")
+		if left, right := sides(); left > 100 || right > 100 {
+			t.Errorf("no lamp is on, and the levels are %d and %d", left, right)
+		}
+		r.do("lamp-on")
+		if left, right := sides(); max(left, right)-min(left, right) > 20 || left < 100 {
+			t.Errorf("both lamps are on, and the levels are %d and %d", left, right)
+		}
+	})
+}
+
 func TestTheNextPersonIsAnotherOne(t *testing.T) {
 	withFace(t, subject.Options{}, func(r *rig) {
 		face, err := r.photograph()

@@ -38,6 +38,7 @@ type Scene struct {
 	X, Y             float64 // how far off the usual place, in widths of the picture: right, down
 	Light            float64 // in usual levels; 0 means 1
 	LightFrom        float64 // degrees: where the main lamp stands, 0 in front, 90 at the viewer's right
+	Out              [2]bool `json:",omitzero"` // the lamps at the left and the right of the picture that are out
 	Blur             float64 // px, the standard deviation of what is out of focus
 	Behind           bool    // a second person looks over a shoulder
 	Seed             uint64  // of the picture's grain
@@ -237,6 +238,7 @@ func (s Scene) Render() *Portrait {
 	}
 	close(bands)
 	wait.Wait()
+	s.dim(pixels)
 	if s.Blur > 0 {
 		blurLight(pixels, math.Min(s.Blur, 60))
 	}
@@ -265,6 +267,24 @@ func wall(x, y float32) vec {
 	dx, dy := (x-PhotoWidth/2)/PhotoWidth, (y-PhotoHeight*0.4)/PhotoWidth
 	v := 0.56 - 0.22*(dx*dx+dy*dy)/0.25
 	return vec{0.96 * v, v, 1.03 * v}
+}
+
+// dim takes away the light of lamps that are out. Each lights the wall beside it most; what is left then comes from the room.
+func (s Scene) dim(pixels []vec) {
+	if s.Out == [2]bool{} {
+		return
+	}
+	const room = 0.1
+	for i := range pixels {
+		x, lit := float32(i%PhotoWidth)/PhotoWidth, float32(room)
+		if !s.Out[0] {
+			lit += (1 - room) * (1 - x)
+		}
+		if !s.Out[1] {
+			lit += (1 - room) * x
+		}
+		pixels[i] = pixels[i].times(lit)
+	}
 }
 
 // blurLight is a lens out of focus: a Gaussian, first along rows, then along columns.

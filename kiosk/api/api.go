@@ -39,6 +39,8 @@ type Status struct {
 	Ready     bool             `json:"ready"`            // nothing keeps a session from starting: no problem, no session in progress
 	Locked    bool             `json:"locked,omitempty"` // by staff
 	Problems  []Problem        `json:"problems,omitempty"`
+	Warnings  []Warning        `json:"warnings,omitempty"`
+	Booth     *Booth           `json:"booth,omitempty"` // as it was found last; nil before it was looked at
 	Session   *session.Session `json:"session,omitempty"`
 	Confirm   *Confirm         `json:"confirm,omitempty"`
 	Number    string           `json:"number,omitempty"` // of the ticket that is being served
@@ -75,6 +77,29 @@ type Problem struct {
 	Text string `json:"text"`
 	Hint string `json:"hint"`
 }
+
+// Warning is what keeps no session from starting and should be mended all the same.
+type Warning struct {
+	Code      string `json:"code"` // "booth-lamps", "booth-sides", "booth-background"
+	Text      string `json:"text"`
+	Hint      string `json:"hint"`       // a technician's next step
+	StaffHint string `json:"staff_hint"` // and staff's
+}
+
+// Booth is how light and background were found while nobody stood before the camera.
+type Booth struct {
+	State  string    `json:"state"`
+	At     time.Time `json:"at"`
+	Detail string    `json:"detail,omitempty"` // why they could not be judged
+	Checks []Check   `json:"checks,omitempty"`
+}
+
+// The states of a booth.
+const (
+	BoothPassed       = "passed"
+	BoothFailed       = "failed"
+	BoothNotAvailable = "not-available"
+)
 
 // Confirm is what an applicant is shown to say "that is me".
 type Confirm struct {

@@ -194,7 +194,7 @@ func (c *staffed) sit(link *station.Link, ticket string) {
 	if err := link.SetLedger(theSession, ticket, 1, ledger); err != nil {
 		c.t.Fatal(err)
 	}
-	link.SetStatus(station.Status{At: time.Now(), Session: &station.SessionStatus{ID: theSession, Ticket: ticket, Attempt: 1, State: "assistance",
+	link.SetStatus(station.Status{At: time.Now(), Warnings: []station.Trouble{{Code: "booth-lamps", Text: "dark", Hint: "look at the lamps"}}, Session: &station.SessionStatus{ID: theSession, Ticket: ticket, Attempt: 1, State: "assistance",
 		Help: true, Since: time.Now()}})
 }
 

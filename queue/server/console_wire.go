@@ -65,6 +65,7 @@ type consoleStation struct {
 	Pending   int                     `json:"pending"`
 	Refused   int                     `json:"refused"`
 	Problems  []station.Trouble       `json:"problems"`
+	Warnings  []station.Trouble       `json:"warnings"` // it works all the same
 	Devices   []station.DeviceVerdict `json:"devices"`
 	Session   *consoleSitting         `json:"session,omitempty"`
 }
@@ -187,7 +188,7 @@ func (c *Console) mayDecide(a queue.Account, t queue.Ticket, act queue.Act) bool
 // stationFor gives a station as an account may see it.
 func (c *Console) stationFor(ctx context.Context, a queue.Account, s station.StationState) (consoleStation, error) {
 	out := consoleStation{Name: s.Name, Role: string(s.Role), Demo: s.Demo, Connected: s.Connected, Since: s.Since,
-		Problems: []station.Trouble{}, Devices: []station.DeviceVerdict{}}
+		Problems: []station.Trouble{}, Warnings: []station.Trouble{}, Devices: []station.DeviceVerdict{}}
 	if s.Verdicts != nil {
 		out.Devices = append(out.Devices, s.Verdicts.Devices...)
 	}
@@ -197,6 +198,7 @@ func (c *Console) stationFor(ctx context.Context, a queue.Account, s station.Sta
 	out.Ready, out.Locked, out.Pending, out.Refused = s.Status.Ready, s.Status.Locked, s.Status.Pending, s.Status.Refused
 	out.Takes = takes(s)
 	out.Problems = append(out.Problems, s.Status.Problems...)
+	out.Warnings = append(out.Warnings, s.Status.Warnings...)
 	if s.Status.Session == nil {
 		return out, nil
 	}

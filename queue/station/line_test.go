@@ -454,6 +454,7 @@ func TestStatusIsCutToTheSizeOfTheLine(t *testing.T) {
 		s := aStatus()
 		for range 100 {
 			s.Problems = append(s.Problems, Trouble{Code: "x", Text: strings.Repeat("é", 1000), Hint: strings.Repeat("y", 1000)})
+			s.Warnings = s.Problems
 		}
 		l.SetStatus(s)
 		devices := make([]DeviceVerdict, 100)
@@ -462,7 +463,7 @@ func TestStatusIsCutToTheSizeOfTheLine(t *testing.T) {
 		}
 		l.SetVerdicts(devices)
 		synctest.Wait()
-		if st := w.state(); !st.Connected || len(st.Status.Problems) != maxList || len(st.Verdicts.Devices) != maxList {
+		if st := w.state(); !st.Connected || len(st.Status.Problems) != maxList || len(st.Status.Warnings) != maxList || len(st.Verdicts.Devices) != maxList {
 			t.Errorf("the line did not bear it: %+v", st.Connected)
 		}
 		judged, measures := biometric.NewLedger(), map[string]float64{}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 
 // Limits of the line. A message or list beyond them is refused and the line closed.
 const (
-	MaxMessage = 32 << 10 // bytes of one message
+	MaxMessage = 64 << 10 // bytes of one message
 	maxText    = 400      // bytes of one text
 	maxWord    = 128      // bytes of an id or a word
 	maxList    = 32       // entries of one list
@@ -44,13 +45,14 @@ type Status struct {
 	Ready    bool           `json:"ready"` // can take a ticket now
 	Locked   bool           `json:"locked,omitempty"`
 	Problems []Trouble      `json:"problems,omitempty"`
+	Warnings []Trouble      `json:"warnings,omitempty"` // it works all the same
 	Session  *SessionStatus `json:"session,omitempty"`
 	Pending  int            `json:"pending"` // sealed records that are not delivered yet
 	Refused  int            `json:"refused"` // sealed records that the central service refused
 	At       time.Time      `json:"at"`
 }
 
-// Trouble is one thing that keeps a station from working, in words for whoever mends it.
+// Trouble is one thing to be mended at a station, in words for whoever mends it.
 type Trouble struct {
 	Code string `json:"code"`
 	Text string `json:"text"`
@@ -379,8 +381,8 @@ func (m Up) check() error {
 }
 
 func (s Status) check(c *checker) {
-	c.that(len(s.Problems) <= maxList, "too many problems")
-	for _, p := range s.Problems {
+	c.that(len(s.Problems) <= maxList && len(s.Warnings) <= maxList, "too many problems")
+	for _, p := range slices.Concat(s.Problems, s.Warnings) {
 		c.words(p.Code)
 		c.texts(p.Text, p.Hint)
 	}
@@ -412,12 +414,16 @@ func (k HandoverKey) check(c *checker) {
 
 // fit cuts what would be too long for the line.
 func (s Status) fit() Status {
-	problems := make([]Trouble, 0, min(len(s.Problems), maxList))
-	for _, p := range s.Problems[:min(len(s.Problems), maxList)] {
-		problems = append(problems, Trouble{Code: cut(p.Code, maxWord), Text: cut(p.Text, maxText), Hint: cut(p.Hint, maxText)})
-	}
-	s.Problems = problems
+	s.Problems, s.Warnings = fitTroubles(s.Problems), fitTroubles(s.Warnings)
 	return s
+}
+
+func fitTroubles(all []Trouble) []Trouble {
+	list := make([]Trouble, 0, min(len(all), maxList))
+	for _, p := range all[:min(len(all), maxList)] {
+		list = append(list, Trouble{Code: cut(p.Code, maxWord), Text: cut(p.Text, maxText), Hint: cut(p.Hint, maxText)})
+	}
+	return list
 }
 
 // fit cuts what would be too long for the line.

@@ -13,6 +13,13 @@ type BoothCheck struct {
 	Detail string // what was measured, and where it fails what may be the matter
 }
 
+// The names of the checks.
+const (
+	CheckLamps      = "lamps"
+	CheckSides      = "light from both sides"
+	CheckBackground = "background"
+)
+
 // What an empty booth must look like, in grey levels of the live view and shares of their mean.
 const (
 	boothDark   = 70
@@ -67,7 +74,7 @@ func mean(values []float64) float64 {
 }
 
 func lamps(tiles []float64) BoothCheck {
-	c := BoothCheck{Name: "lamps"}
+	c := BoothCheck{Name: CheckLamps}
 	level := mean(tiles)
 	switch {
 	case level < boothDark:
@@ -92,7 +99,7 @@ func sides(tiles []float64) BoothCheck {
 	}
 	l, r := mean(left), mean(right)
 	share := math.Abs(l-r) / max((l+r)/2, 1)
-	c := BoothCheck{Name: "light from both sides", Passed: share <= boothSides, Detail: fmt.Sprintf("the sides differ by %.0f %%", 100*share)}
+	c := BoothCheck{Name: CheckSides, Passed: share <= boothSides, Detail: fmt.Sprintf("the sides differ by %.0f %%", 100*share)}
 	if !c.Passed {
 		brighter := "left"
 		if r > l {
@@ -108,7 +115,7 @@ func wall(tiles []float64) BoothCheck {
 	upper := append([]float64(nil), tiles[:len(tiles)*2/3]...)
 	low, high := part(upper, 0.05), part(upper, 0.95)
 	share := (high - low) / max(high+low, 1)
-	c := BoothCheck{Name: "background", Passed: share <= boothWall, Detail: fmt.Sprintf("uneven by %.0f %%", 100*share)}
+	c := BoothCheck{Name: CheckBackground, Passed: share <= boothWall, Detail: fmt.Sprintf("uneven by %.0f %%", 100*share)}
 	if !c.Passed {
 		c.Detail += ": does something stand or hang behind the person's place, or is the wall lit in spots?"
 	}

@@ -35,6 +35,9 @@ func (c *call) status(st api.Status) {
 	for _, p := range st.Problems {
 		fmt.Fprintf(c.out, "  ! %s\n    next: %s\n", p.Text, p.Hint)
 	}
+	for _, w := range st.Warnings {
+		fmt.Fprintf(c.out, "  ! %s\n    next: %s\n", w.Text, w.Hint)
+	}
 	if st.Session != nil {
 		fmt.Fprintf(c.out, "session   %s, %s, ticket %s\n", st.Session.ID, st.Session.State, st.Number)
 	} else {
@@ -46,7 +49,18 @@ func (c *call) status(st api.Status) {
 	if s := st.LastScan; s != nil && s.Refused != nil {
 		fmt.Fprintf(c.out, "code      at %s: %v\n", s.At.Local().Format(time.TimeOnly), s.Refused)
 	}
+	if b := st.Booth; b != nil {
+		fmt.Fprintf(c.out, "light     %s at %s%s\n", b.State, since(b.At), after(b.Detail))
+	}
 	fmt.Fprintf(c.out, "outbox    %d to send, %d refused\n", st.Outbox.Pending, st.Outbox.Refused)
 	fmt.Fprintf(c.out, "queue     %s\n", map[bool]string{true: "connected", false: "not connected"}[st.QueueLink])
 	c.devices(st.Devices)
+}
+
+// after puts a detail behind what it explains.
+func after(detail string) string {
+	if detail == "" {
+		return ""
+	}
+	return ": " + detail
 }

@@ -72,6 +72,12 @@ export interface Device {
   simulated?: boolean;
 }
 
+export interface Trouble {
+  code: string;
+  text: string;
+  hint?: string;
+}
+
 export interface Station {
   name: string;
   role: string;
@@ -83,7 +89,8 @@ export interface Station {
   takes?: boolean;
   pending: number;
   refused: number;
-  problems: { code: string; text: string; hint?: string }[];
+  problems: Trouble[];
+  warnings: Trouble[];
   devices: Device[];
   session?: Sitting;
 }

@@ -82,6 +82,11 @@ function Card({ station: s, help }: { station: Station; help: () => void }) {
           {p.hint && <span class="quiet"> {p.hint}</span>}
         </p>
       ))}
+      {s.warnings.map((w) => (
+        <p key={w.code} class="utrecht-paragraph trouble" data-warning={w.code}>
+          {of("w_", w.code) === w.code ? w.hint : of("w_", w.code)} <span class="quiet">{w.text}</span>
+        </p>
+      ))}
       {s.refused > 0 && <p class="utrecht-paragraph trouble">{t("refusedRecords", { n: s.refused })}</p>}
       {s.pending > 0 && <p class="utrecht-paragraph quiet">{t("pendingRecords", { n: s.pending })}</p>}
       {s.devices.length > 0 && (

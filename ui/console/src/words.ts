@@ -193,6 +193,10 @@ const nl = {
   v_crashed: "apparaat in de war",
   v_held: "apparaat in gebruik door iets anders",
   v_unfit: "vingerscanner niet geschikt hiervoor",
+  "w_booth-lamps":
+    "Het licht is hier niet goed. Kijk of alle lampen branden en of niets de lens bedekt. Helpt dat niet, stuur mensen naar een andere plek en bel een technicus.",
+  "w_booth-sides": "Het licht komt hier van één kant. Doe het gordijn dicht en kijk of de lampen aan beide kanten branden.",
+  "w_booth-background": "De achtergrond is hier niet egaal. Haal weg wat achter de plek van de persoon staat of hangt.",
   r_owed: "nog te doen",
   r_captured: "opgenomen",
   "r_on-file": "al bekend",
@@ -435,6 +439,10 @@ const en: Record<keyof typeof nl, string> = {
   v_crashed: "device is confused",
   v_held: "device used by something else",
   v_unfit: "fingerprint scanner not fit for this",
+  "w_booth-lamps":
+    "The light is not right here. See whether all lamps are on and nothing covers the lens. If that does not help, send people to another place and call a technician.",
+  "w_booth-sides": "The light comes from one side here. Draw the curtain and see whether the lamps on both sides are on.",
+  "w_booth-background": "The background is not even here. Take away what stands or hangs behind the person’s place.",
   r_owed: "owed",
   r_captured: "captured",
   "r_on-file": "on file",
@@ -490,7 +498,7 @@ const words: Record<Language, Record<string, string>> = { nl, en };
 
 export type Key = keyof typeof nl;
 export type Say = (key: Key, values?: Record<string, string | number>) => string;
-export type SayOf = (prefix: "step_" | "s_" | "verify_" | "v_" | "r_" | "f_" | "k_" | "role_", word: string | number | undefined) => string;
+export type SayOf = (prefix: "step_" | "s_" | "verify_" | "v_" | "w_" | "r_" | "f_" | "k_" | "role_", word: string | number | undefined) => string;
 
 // sayer gives the words of a language.
 export function sayer(language: Language): { t: Say; of: SayOf } {
