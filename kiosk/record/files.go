@@ -161,7 +161,7 @@ func (b builder) attempt(s biometric.Sample) biometric.Attempt {
 func (b builder) device(named string) ansinist.Device {
 	for _, d := range b.m.Devices {
 		if named == d.Identity || named == d.Driver+" "+d.Identity {
-			return ansinist.Device{Make: d.Vendor, Model: d.Model, Serial: d.Serial}
+			return ansinist.Device{Make: ascii(d.Vendor), Model: ascii(d.Model), Serial: ascii(d.Serial)}
 		}
 	}
 	return ansinist.Device{}
@@ -177,23 +177,24 @@ func score(s biometric.Sample) (list []ansinist.Score, comment string) {
 	if !ok {
 		product = otherProduct
 	}
-	return []ansinist.Score{{Value: min(max(q.Score, 0), 100), Vendor: noVendor, Product: product}}, fmt.Sprintf("quality measured by %s %s", q.Algorithm, q.Version)
+	return []ansinist.Score{{Value: min(max(q.Score, 0), 100), Vendor: noVendor, Product: product}}, ascii(fmt.Sprintf("quality measured by %s %s", q.Algorithm, q.Version))
 }
 
 func (b builder) ansiNIST() ([]byte, error) {
+	source := ascii(b.m.Station)
 	t := ansinist.Transaction{
-		Type: "ENROL", Time: b.m.Created, Destination: "CENTRAL", Originator: agency(b.m.Station), Control: agency(fmt.Sprintf("%s-%d", b.m.Session, b.m.Attempt)),
+		Type: "ENROL", Time: b.m.Created, Destination: "CENTRAL", Originator: agency(source), Control: agency(fmt.Sprintf("%s-%d", b.m.Session, b.m.Attempt)),
 		Domain: [2]string{DomainLOKET, "1"}, Texts: b.texts(),
 	}
 	for _, s := range b.of(biometric.Face) {
 		a := b.attempt(s)
 		scores, comment := score(s)
-		t.Face = &ansinist.Face{Source: b.m.Station, Captured: a.Ended, Image: s.Data, Scores: scores, Comment: comment, Device: b.device(a.Device)}
+		t.Face = &ansinist.Face{Source: source, Captured: a.Ended, Image: s.Data, Scores: scores, Comment: comment, Device: b.device(a.Device)}
 	}
 	for _, s := range b.of(biometric.Finger) {
 		a := b.attempt(s)
 		scores, comment := score(s)
-		f := ansinist.Finger{Position: s.Position, Source: b.m.Station, Captured: a.Ended, Image: s.Data, PPI: s.PPI, Comment: comment, Device: b.device(a.Device)}
+		f := ansinist.Finger{Position: s.Position, Source: source, Captured: a.Ended, Image: s.Data, PPI: s.PPI, Comment: comment, Device: b.device(a.Device)}
 		for _, x := range scores {
 			f.Scores = append(f.Scores, ansinist.FingerScore{Position: s.Position, Score: x})
 		}
@@ -201,7 +202,7 @@ func (b builder) ansiNIST() ([]byte, error) {
 	}
 	for _, e := range b.m.Ledger {
 		if missing, ok := unprintable(e); ok {
-			t.Fingers = append(t.Fingers, ansinist.Finger{Position: e.Position, Source: b.m.Station, Captured: b.m.Created, Missing: []ansinist.Missing{missing}})
+			t.Fingers = append(t.Fingers, ansinist.Finger{Position: e.Position, Source: source, Captured: b.m.Created, Missing: []ansinist.Missing{missing}})
 		}
 	}
 	for _, s := range b.of(biometric.Signature) {
@@ -263,6 +264,11 @@ func (b builder) texts() []ansinist.Field {
 	}
 	var list []ansinist.Field
 	for i, name := range domain() {
+		for _, items := range values[name] {
+			for j := range items {
+				items[j] = ascii(items[j])
+			}
+		}
 		if f := ansinist.Items(i+3, values[name]...); len(f.Value) > 0 {
 			list = append(list, f)
 		}

@@ -187,6 +187,26 @@ func TestTheANSINISTFileSaysWhatTheIntakeCameTo(t *testing.T) {
 	}
 }
 
+func TestTheANSINISTFileHasTextsOfSevenBits(t *testing.T) {
+	m, samples := intake(t)
+	m.Centre, m.Policy.LegalBasis, m.Devices[0].Vendor, m.Station = "Château-d’Œx – 東", "§ 1", "Société", "kiosk-é"
+	f, err := ansinist.Parse(files(t, m, samples)["record.an2"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []struct {
+		record, number int
+		value          string
+	}{{0, 8, "kiosk-e"}, {1, 10, "Chateau-d'OEx - ?"}, {1, 13, "? 1"}, {2, 4, "kiosk-e"}, {3, 904, "Societe\x1fModel\x1fA1"}} {
+		if x, _ := f.Records[want.record].Field(want.number); string(x.Value) != want.value {
+			t.Errorf("field %d.%03d is %q", f.Records[want.record].Type, want.number, x.Value)
+		}
+	}
+	if _, ok := f.Records[0].Field(15); ok {
+		t.Error("1.015 DCS is there, which readers before 2011 refuse")
+	}
+}
+
 func TestTheISOFilesHoldTheSamples(t *testing.T) {
 	m, samples := intake(t)
 	found := files(t, m, samples)

@@ -258,6 +258,39 @@ func set(record, number int, value string) func(f *ansinist.File) {
 	}
 }
 
+func both(changes ...func(f *ansinist.File)) func(f *ansinist.File) {
+	return func(f *ansinist.File) {
+		for _, change := range changes {
+			change(f)
+		}
+	}
+}
+
+// without leaves a record out.
+func without(record int) func(f *ansinist.File) {
+	return func(f *ansinist.File) { f.Records = append(f.Records[:record:record], f.Records[record+1:]...) }
+}
+
+// reference takes an image out, with what is said of it, and the fields without, and refers to a file.
+func reference(record int, leave ...int) func(f *ansinist.File) {
+	return func(f *ansinist.File) {
+		f.Records[record].Image = nil
+		for _, number := range []int{6, 7, 8, 9, 10, 11, 12} {
+			drop(record, number)(f)
+		}
+		set(record, 994, "https://example.org/image")(f)
+		for _, number := range leave {
+			drop(record, number)(f)
+		}
+	}
+}
+
+func halve(record int) func(f *ansinist.File) {
+	return func(f *ansinist.File) {
+		f.Records[record].Image = f.Records[record].Image[:len(f.Records[record].Image)*2/3]
+	}
+}
+
 func drop(record, number int) func(f *ansinist.File) {
 	return func(f *ansinist.File) {
 		var kept []ansinist.Field
@@ -295,6 +328,22 @@ func TestABrokenRuleIsNamedWithItsFieldAndEdition(t *testing.T) {
 		"no position":               {drop(3, 13), "field 14.013 FGP: it is mandatory"},
 		"a position of no finger":   {set(3, 13, "20"), "field 14.013 FGP: it must be a finger position"},
 		"a missing palm":            {set(4, 18, "21\x1fXX"), "field 14.018 AMP"},
+		"a finger beside the place": {set(3, 13, "3"), "field 14.024 FQM: each finger must be one that 14.013 FGP covers"},
+		"a segment of another hand": {set(4, 21, "7\x1f0\x1f9\x1f0\x1f9"), "field 14.021 SEG: each finger must be one that 14.013 FGP covers"},
+		"NFIQ of another hand":      {set(4, 22, "8\x1f1"), "field 14.022 NQM: each finger must be one that"},
+		"other bits":                {set(3, 12, "16"), "field 14.012 BPX: it must be the bits of a pixel of the image, 8, and is 16"},
+		"two scales":                {set(3, 10, "400"), "field 14.010 TVPS: it must be 14.009 THPS, 500"},
+		"grey that has colours":     {set(2, 12, "GRAY"), "field 10.012 CSP: it must be a colour space, since the image has 3 components"},
+		"an image of a foot's name": {set(2, 3, "FOOT"), "field 10.003 IMT: it must be one of FACE"},
+		"a month of 13":             {set(0, 14, "20261399093000Z"), "field 1.014 GMT: it must be a UTC time"},
+		"a domain of three":         {set(0, 13, "a\x1fb\x1fc"), "field 1.013 DOM: it must be the name of a domain"},
+		"eight bits in UTF-8":       {set(1, 4, "K\xf6ln"), "field 2.004 : it must be UTF-8, the only character set"},
+		"eight bits of no set":      {both(drop(0, 15), set(1, 3, "x")), "field 2.004 : it must be of 7-bit characters, since field 1.015 DCS names no other"},
+		"no photograph":             {reference(2, 994), "field 10.999 DATA: it is mandatory"},
+		"a photograph of nothing":   {func(f *ansinist.File) { f.Records[2].Image = []byte{} }, "field 10.999 DATA: it is mandatory and must not be empty"},
+		"half a photograph":         {halve(2), "field 10.999 DATA: the image must be whole, and is cut"},
+		"half a print":              {halve(3), "field 14.999 DATA: the image must be whole, and is cut"},
+		"half a slap's reasons":     {both(set(5, 13, "14"), set(5, 18, "7\x1fXX\x1e8\x1fXX")), "field 14.999 DATA: an image is mandatory unless 14.018 AMP says why each finger"},
 		"a reason of nobody":        {set(4, 18, "5\x1fYY"), "field 14.018 AMP: each subfield must be the position of one finger and XX or UP"},
 		"a finger missing twice":    {set(4, 18, "5\x1fXX\x1e5\x1fUP"), "field 14.018 AMP: a finger must not be there twice"},
 		"a segment twice":           {set(4, 21, "2\x1f0\x1f9\x1f0\x1f9\x1e2\x1f9\x1f19\x1f0\x1f9"), "field 14.021 SEG: a finger must not be there twice"},
@@ -345,7 +394,7 @@ func TestABrokenFormIsNamed(t *testing.T) {
 		"a field number too large":   {replace("1.014:2", "1.1000:"), "a field's number must be"},
 		"a field of another record":  {replace("10.004:", "14.004:"), "a record of this type must stand here"},
 		"content of three items":     {replace("\x1e2\x1f00", "\x1e2\x1f\x1f0"), "field 1.003 CNT: each subfield must have two information items"},
-		"an empty mandatory field":   {replace("1.007:CENTRAL", "1.007:\x1d1.010:"), "field 1.007 DAI: it must not be empty"},
+		"an empty mandatory field":   {replace("1.007:CENTRAL", "1.007:\x1d1.010:"), "field 1.007 DAI: it is mandatory and must not be empty"},
 		"IDC that is not the second": {replace("14.002:02\x1d14.003:0", "14.003:0\x1d14.002:02"), "field 14.002 IDC: it is mandatory"},
 	} {
 		_, err := ansinist.Parse([]byte(c.data))
@@ -368,24 +417,63 @@ func TestEachEditionIsHeldToItsOwnRules(t *testing.T) {
 		change func(*ansinist.File)
 		want   string
 	}{
-		"no Type 14 in 1997":       {version(ansinist.V1997), "has no records of Type 14; subfield 4 lists one (a rule of ANSI/NIST-ITL 1a-1997)"},
-		"no Type 10 in 1993":       {version(ansinist.V1993), "has no records of Type 10; subfield 3 lists one (a rule of ANSI/NIST-CSL 1-1993)"},
-		"the resolution in 2007":   {version(ansinist.V2007, drop(0, 11)), "field 1.011 NSR: it is mandatory (a rule of ANSI/NIST-ITL 1-2007)"},
-		"and in 2015 it may go":    {version(ansinist.V2015, drop(0, 11), drop(0, 12)), ""},
-		"no profile in 2007":       {version(ansinist.V2007, drop(2, 13)), ""},
-		"but in 2011":              {version(ansinist.V2011, drop(2, 13)), "field 10.013 SAP: it is mandatory where 10.003 IMT is FACE (a rule of ANSI/NIST-ITL 1-2011)"},
-		"an unknown day in 2013":   {version(ansinist.V2013, set(2, 5, "20260300")), ""},
-		"which 2007 does not have": {version(ansinist.V2007, set(2, 5, "20260300")), "field 10.005 PHD: it must be a date"},
-		"2000":                     {version(ansinist.V2000, drop(2, 13), drop(2, 24), drop(3, 24), drop(4, 18), drop(4, 21), drop(4, 22), drop(4, 23), drop(4, 24), drop(5, 18)), ""},
-		"segments in 2000":         {version(ansinist.V2000, drop(2, 13), drop(2, 24), drop(3, 24), drop(4, 18)), "field 14.021 SEG: this edition does not have the field: it came with ANSI/NIST-ITL 1-2007 (a rule of ANSI/NIST-ITL 1-2000)"},
-		"agency names in 2007":     {version(ansinist.V2007, set(0, 17, "A")), "field 1.017 ANM: this edition does not have the field: it came with ANSI/NIST-ITL 1-2011"},
-		"a field of nobody":        {version(ansinist.V2015, set(0, 19, "A")), "field 1.019 : a Type-1 record has no such field"},
-		"a domain in 1997":         {version(ansinist.V1997), "(a rule of ANSI/NIST-ITL 1a-1997)"},
+		"no Type 14 in 1997":                    {version(ansinist.V1997), "has no records of Type 14; subfield 4 lists one (a rule of ANSI/NIST-ITL 1a-1997)"},
+		"no Type 10 in 1993":                    {version(ansinist.V1993), "has no records of Type 10; subfield 3 lists one (a rule of ANSI/NIST-CSL 1-1993)"},
+		"the resolution in 2007":                {version(ansinist.V2007, drop(0, 11)), "field 1.011 NSR: it is mandatory (a rule of ANSI/NIST-ITL 1-2007)"},
+		"and in 2015 it may go":                 {version(ansinist.V2015, drop(0, 11), drop(0, 12)), ""},
+		"no profile in 2007":                    {version(ansinist.V2007, drop(2, 13)), ""},
+		"but in 2011":                           {version(ansinist.V2011, drop(2, 13)), "field 10.013 SAP: it is mandatory where 10.003 IMT is FACE (a rule of ANSI/NIST-ITL 1-2011)"},
+		"an unknown day in 2013":                {version(ansinist.V2013, set(2, 5, "20260300")), ""},
+		"which 2007 does not have":              {version(ansinist.V2007, set(2, 5, "20260300")), "field 10.005 PHD: it must be a date"},
+		"2000":                                  {version(ansinist.V2000, drop(2, 13), drop(2, 24), drop(3, 24), drop(4, 18), drop(4, 21), drop(4, 22), drop(4, 23), drop(4, 24), without(5)), ""},
+		"no image in 2000":                      {version(ansinist.V2000, drop(2, 13), drop(2, 24), drop(3, 24), drop(4, 18), drop(4, 21), drop(4, 22), drop(4, 23), drop(4, 24), drop(5, 18)), "field 14.999 DATA: it is mandatory (a rule of ANSI/NIST-ITL 1-2000)"},
+		"no impression without a print in 2015": {drop(5, 3), ""},
+		"which 2013 wants":                      {version(ansinist.V2013, drop(5, 3)), "field 14.003 IMP: it is mandatory (a rule of ANSI/NIST-ITL 1-2011 Update 2013)"},
+		"a picture elsewhere":                   {version(ansinist.V2013, reference(2)), ""},
+		"a print elsewhere":                     {version(ansinist.V2015, reference(3)), ""},
+		"which 2011 doesn't have":               {version(ansinist.V2011, reference(2)), "field 10.994 EFR: this edition does not have the field"},
+		"fingertips in 2013":                    {version(ansinist.V2013, set(3, 13, "51")), ""},
+		"which 2011 lacks":                      {version(ansinist.V2011, set(3, 13, "51")), "field 14.013 FGP: it must be a finger position"},
+		"combinations in 2011":                  {version(ansinist.V2011, set(3, 13, "47")), ""},
+		"which 2007 lacks":                      {version(ansinist.V2007, set(3, 13, "40"), drop(3, 24)), "field 14.013 FGP: it must be a finger position"},
+		"two positions in 2007":                 {version(ansinist.V2007, set(3, 13, "2\x1e3")), ""},
+		"where 2011 has one":                    {version(ansinist.V2011, set(3, 13, "2\x1e3")), "field 14.013 FGP: it must be one position"},
+		"a foot in 2011":                        {version(ansinist.V2011, set(2, 3, "FEET")), ""},
+		"which 2007 has not":                    {version(ansinist.V2007, set(2, 3, "FEET")), "field 10.003 IMT: it must be one of FACE"},
+		"segments in 2000":                      {version(ansinist.V2000, drop(2, 13), drop(2, 24), drop(3, 24), drop(4, 18)), "field 14.021 SEG: this edition does not have the field: it came with ANSI/NIST-ITL 1-2007 (a rule of ANSI/NIST-ITL 1-2000)"},
+		"agency names in 2007":                  {version(ansinist.V2007, set(0, 17, "A")), "field 1.017 ANM: this edition does not have the field: it came with ANSI/NIST-ITL 1-2011"},
+		"a field of nobody":                     {version(ansinist.V2015, set(0, 19, "A")), "field 1.019 : a Type-1 record has no such field"},
+		"a domain in 1997":                      {version(ansinist.V1997), "(a rule of ANSI/NIST-ITL 1a-1997)"},
 	} {
 		_, err := ansinist.Parse(spoil(t, c.change))
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestAFieldBehindTheImageIsNamed(t *testing.T) {
+	data := spoil(t, func(f *ansinist.File) {
+		f.Records[2].Image = append(f.Records[2].Image[:len(f.Records[2].Image):len(f.Records[2].Image)], "\x1d10.200:more"...)
+	})
+	if _, err := ansinist.Parse(data); err == nil || !strings.Contains(err.Error(), "field 10.999 DATA: it must be the last field of its record, and another follows") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestOptionalFieldsMayBeEmpty(t *testing.T) {
+	for record, numbers := range map[int][]int{0: {6, 10, 13, 14, 16, 17, 18}, 1: {4}, 2: {20, 24, 38, 904, 992}, 3: {18, 20, 21, 22, 23, 24, 904}} {
+		for _, number := range numbers {
+			if _, err := ansinist.Parse(spoil(t, set(record, number, ""))); err != nil {
+				t.Errorf("record %d: %v", record+1, err)
+			}
+		}
+	}
+}
+
+func TestASlapWithoutAFingerHasNoImageButFourReasons(t *testing.T) {
+	if _, err := ansinist.Parse(spoil(t, both(set(5, 13, "14"), set(5, 18, "7\x1fXX\x1e8\x1fXX\x1e9\x1fUP\x1e10\x1fXX")))); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package ansinist
 
 import (
+	"slices"
 	"strings"
 
 	"loket/kiosk/record/picture"
@@ -26,13 +27,61 @@ func codings(name string) (picture.Coding, bool) {
 
 // wholeImage compares a tagged record's fields with its image.
 func (p *parser) wholeImage(c scope) error {
+	if c.record.Image == nil {
+		return p.imageless(c)
+	}
 	name, _ := c.record.Field(11)
 	depth, isNumber := c.record.Int(12)
 	if !isNumber {
 		space, _ := c.record.Field(12)
 		depth = map[string]int{"GRAY": 8, "RGB": 24, "SRGB": 24}[string(space.Value)] // of others the size is not known
 	}
-	return p.compare(c.record, string(name.Value), 11, depth)
+	if err := p.compare(c.record, string(name.Value), 11, depth); err != nil {
+		return err
+	}
+	if scale, ok := c.record.Int(8); c.record.Type == 14 && c.version >= V2011 && ok && scale > 0 {
+		across, _ := c.record.Int(9)
+		if down, _ := c.record.Int(10); down != across {
+			return p.fail(10, "it must be 14.009 THPS, %d, where 14.008 SLC says that both are a scale", across)
+		}
+	}
+	return p.colours(c.record)
+}
+
+// imageless says why a record has no image, or that it must have one.
+func (p *parser) imageless(c scope) error {
+	_, elsewhere := c.record.Field(994)
+	_, missing := c.record.Field(18)
+	switch kind := c.record.Type; {
+	case elsewhere && c.version >= V2013, kind == 14 && c.version >= V2007 && excused(c.record), kind == 15 && c.version >= V2011 && missing:
+		return nil
+	case kind == 14 && c.version >= V2007:
+		return p.fail(imageField, "an image is mandatory unless 14.018 AMP says why each finger of 14.013 FGP has none")
+	}
+	return p.fail(imageField, "it is mandatory")
+}
+
+// colours compares a face's colour space, or the bits of a print's pixel, with an image whose coding says them.
+func (p *parser) colours(r Record) error {
+	head, err := picture.Of(r.Image)
+	if err != nil || head.Coding == picture.JPEG2000 { // of which each component may be of its own
+		return nil
+	}
+	space, _ := r.Field(12)
+	if depth, ok := r.Int(12); ok {
+		if depth != head.Depth && depth != head.Depth*head.Components {
+			return p.fail(12, "it must be the bits of a pixel of the image, %d, and is %d", head.Depth*head.Components, depth)
+		}
+		return nil
+	}
+	grey := head.Components < 3
+	switch name := string(space.Value); {
+	case name == "GRAY" && !grey:
+		return p.fail(12, "it must be a colour space, since the image has %d components", head.Components)
+	case slices.Contains([]string{"RGB", "SRGB", "YCC", "SYCC"}, name) && grey:
+		return p.fail(12, "it must be GRAY, since the image has no colours")
+	}
+	return nil
 }
 
 // wholeBinary compares a fixed header with its image.
@@ -58,12 +107,16 @@ func (p *parser) compare(r Record, name string, nameField, depth int) error {
 	}
 	head, err := picture.Of(r.Image)
 	switch {
+	case len(r.Image) == 0:
+		return p.fail(ImageField(r.Type), "it is mandatory and must not be empty")
 	case err != nil || head.Coding != coding:
 		return p.fail(nameField, "it must name the compression of the image, and the image is none of that")
 	case head.Width != width:
 		return p.fail(6, "it must be the width of the image, %d pixels, and is %d", head.Width, width)
 	case head.Height != height:
 		return p.fail(7, "it must be the height of the image, %d pixels, and is %d", head.Height, height)
+	case !picture.Whole(r.Image):
+		return p.fail(ImageField(r.Type), "the image must be whole, and is cut: its coding's end is not there")
 	}
 	return nil
 }

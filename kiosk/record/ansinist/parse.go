@@ -179,7 +179,7 @@ func (p *parser) tagged() (Record, error) {
 		seen[number] = true
 		if number == imageField && p.kind >= 10 {
 			r.Image = rest
-			return r, nil
+			return r, p.last(rest)
 		}
 		value, after, more := bytes.Cut(rest, []byte{GS})
 		if bytes.IndexByte(value, FS) >= 0 {
@@ -194,6 +194,18 @@ func (p *parser) tagged() (Record, error) {
 		}
 		body = after
 	}
+}
+
+// last finds a field behind the image.
+func (p *parser) last(image []byte) error {
+	i := bytes.LastIndexByte(image, GS)
+	if i < 0 {
+		return nil
+	}
+	if _, _, err := p.tag(image[i+1:]); err == nil {
+		return p.fail(imageField, "it must be the last field of its record, and another follows")
+	}
+	return nil
 }
 
 // body finds the end of a tagged record by its LEN and gives all of it but the FS.

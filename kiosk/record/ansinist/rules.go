@@ -16,6 +16,7 @@ const (
 	optional  need = iota
 	mandatory      // always
 	withImage      // where the record has an image
+	printed        // always; since Update 2015 only where there is an image
 )
 
 // rule is what the standard says of one field. check gives what is wrong with a value, or nothing; it may be nil. An edition before
@@ -63,13 +64,13 @@ func rules(kind int) []rule {
 	case 8:
 		return append(head, must(3, "SIG", between(0, 1)), must(4, "SRT", between(0, 2)), must(5, "ISR", between(0, 1)), must(6, "HLL", nil), must(7, "VLL", nil))
 	case 9:
-		return append(head, must(3, "IMP", between(0, 43)), must(4, "FMT", nil))
+		return append(head, must(3, "IMP", between(0, 43)), must(4, "FMT", oneOf("S", "U")))
 	case 10:
 		return append(head, faceRules()...)
 	case 13, 14, 15:
 		return append(head, frictionRules(kind)...)
 	case 16:
-		head = append(head, must(3, "UDI", nil), must(4, "SRC", nil), must(5, "UTD", captured))
+		head = append(head, must(3, "UDI", nil), must(4, "SRC", nil), must(5, "UTD", captured), external())
 		return append(head, imageRules("BPX", between(1, 64))...)
 	}
 	return head
@@ -80,12 +81,11 @@ func transactionRules() []rule {
 		must(1, "LEN", nil), must(2, "VER", nil), must(3, "CNT", nil),
 		must(4, "TOT", matches(`^[!-~]{1,16}$`, "one word of at most 16 characters")),
 		must(5, "DAT", transactionDate), may(6, "PRY", between(1, 9)),
-		must(7, "DAI", filled), must(8, "ORI", filled), must(9, "TCN", filled), may(10, "TCR", filled),
+		must(7, "DAI", nil), must(8, "ORI", nil), must(9, "TCN", nil), may(10, "TCR", nil),
 		may(11, "NSR", resolution), may(12, "NTR", resolution),
 	}
-	list = append(list, since(V2000, may(13, "DOM", filled),
-		may(14, "GMT", matches(`^\d{14}Z$`, "a UTC time of the form YYYYMMDDHHMMSSZ")), may(15, "DCS", characterSets))...)
-	list = append(list, since(V2011, may(16, "APS", filled), may(17, "ANM", nil))...)
+	list = append(list, since(V2000, may(13, "DOM", domain), may(14, "GMT", utc), may(15, "DCS", characterSets))...)
+	list = append(list, since(V2011, may(16, "APS", nil), may(17, "ANM", nil))...)
 	return append(list, since(V2013, may(18, "GNS", nil))...)
 }
 
@@ -101,16 +101,19 @@ func imageRules(last string, c check) []rule {
 	}
 }
 
+// external is the reference to an image that is not in the file.
+func external() rule { return since(V2013, may(994, "EFR", nil))[0] }
+
 func faceRules() []rule {
-	list := []rule{must(3, "IMT", imageType), must(4, "SRC", filled), must(5, "PHD", captured)}
+	list := []rule{must(3, "IMT", imageType), must(4, "SRC", nil), must(5, "PHD", captured), external()}
 	list = append(list, imageRules("CSP", colourSpace)...)
 	list = append(list, since(V2007, may(13, "SAP", acquisitionProfile), may(24, "SQS", qualities(0)))...)
 	return append(list, may(20, "POS", oneOf("F", "R", "L", "A", "D")), may(21, "POA", nil), may(38, "COM", nil), may(904, "MMS", nil), may(992, "T2C", between(0, 99)))
 }
 
 func frictionRules(kind int) []rule {
-	position := map[int]check{13: between(0, 99), 14: fingerPosition, 15: between(20, 86)}[kind]
-	all := []rule{must(3, "IMP", between(0, 43)), must(4, "SRC", filled), must(5, "FCD", captured), must(13, "FGP", list(position)),
+	position := map[int]check{13: list(ridgePosition), 14: fingerPosition, 15: list(palmPosition)}[kind]
+	all := []rule{{3, "IMP", printed, between(0, 43), ""}, must(4, "SRC", nil), must(5, "FCD", captured), must(13, "FGP", position), external(),
 		may(16, "SHPS", between(1, 99999)), may(17, "SVPS", between(1, 99999)), may(904, "MMS", nil)}
 	all = append(all, imageRules("BPX", between(1, 64))...)
 	if kind == 14 {
@@ -132,6 +135,9 @@ func (p *parser) judge(f File) error {
 				return err
 			}
 		}
+		if err := p.characters(c); err != nil {
+			return err
+		}
 		if err := p.whole(c); err != nil {
 			return err
 		}
@@ -142,17 +148,25 @@ func (p *parser) judge(f File) error {
 func (p *parser) apply(rule rule, c scope) error {
 	f, ok := c.record.Field(rule.number)
 	switch {
-	case !ok && (rule.need == mandatory || rule.need == withImage && c.record.Image != nil):
+	case !ok && c.owes(rule.need):
 		return p.fail(rule.number, "it is mandatory")
 	case ok && c.version < rule.since:
 		return p.fail(rule.number, "this edition does not have the field: it came with %s", rule.since.Edition())
-	case !ok || rule.check == nil:
+	case ok && len(f.Value) == 0 && c.owes(rule.need):
+		return p.fail(rule.number, "it is mandatory and must not be empty")
+	case rule.check == nil || len(f.Value) == 0:
 		return nil
 	}
 	if wrong := rule.check(c, f); wrong != "" {
 		return p.fail(rule.number, "%s", wrong)
 	}
 	return nil
+}
+
+// owes reports whether a field that is needed so must be there.
+func (c scope) owes(n need) bool {
+	pictured := c.record.Image != nil
+	return n == mandatory || n == withImage && pictured || n == printed && (pictured || c.version < V2015)
 }
 
 // whole holds a record to what no single field shows.
@@ -168,12 +182,8 @@ func (p *parser) whole(c scope) error {
 		if _, ok := c.record.Field(13); !ok && c.version >= V2011 && is(c.record, 3, "FACE") {
 			return p.fail(13, "it is mandatory where 10.003 IMT is FACE")
 		}
-	case kind == 14 && c.record.Image == nil && c.version >= V2007:
-		if !excused(c.record) {
-			return p.fail(imageField, "an image is mandatory unless 14.018 AMP says why the finger of 14.013 FGP has none")
-		}
-	}
-	if kind := c.record.Type; c.record.Image != nil && (kind == 10 || kind >= 13 && kind <= 16) {
+		return p.wholeImage(c)
+	case kind >= 13 && kind <= 16:
 		return p.wholeImage(c)
 	}
 	return nil
@@ -182,16 +192,6 @@ func (p *parser) whole(c scope) error {
 func is(r Record, number int, value string) bool {
 	f, ok := r.Field(number)
 	return ok && string(f.Value) == value
-}
-
-// excused reports whether AMP has a line for the finger of a record.
-func excused(r Record) bool {
-	f, ok := r.Field(18)
-	position, _ := r.Int(13)
-	return ok && slices.ContainsFunc(f.Subfields(), func(items []string) bool {
-		n, ok := digits(items[0])
-		return ok && n == position
-	})
 }
 
 func (p *parser) wholeTransaction(c scope) error {
@@ -205,21 +205,18 @@ func (p *parser) wholeTransaction(c scope) error {
 	}
 	scanned := slices.ContainsFunc(c.file.Records, func(r Record) bool { return r.Type >= 3 && r.Type <= 6 })
 	for _, number := range []int{11, 12} {
-		if _, ok := c.record.Field(number); !ok && (scanned || c.version < V2011) {
+		f, ok := c.record.Field(number)
+		if !ok && (scanned || c.version < V2011) {
 			return p.fail(number, "it is mandatory%s", map[bool]string{true: " where a Type-4 record follows"}[c.version >= V2011])
+		}
+		if scanned && strings.Trim(string(f.Value), "0.") == "" {
+			return p.fail(number, "it must not be 0 where a record of Types 3 to 6 follows, whose scale it gives")
 		}
 	}
 	return nil
 }
 
 // The checks below each give what a value must be and is not.
-
-func filled(_ scope, f Field) string {
-	if len(f.Value) == 0 {
-		return "it must not be empty"
-	}
-	return ""
-}
 
 // between demands one number in a range.
 func between(low, high int) check {
@@ -274,6 +271,20 @@ func transactionDate(c scope, f Field) string {
 	return ""
 }
 
+func utc(_ scope, f Field) string {
+	if _, err := time.Parse("20060102150405Z", string(f.Value)); err != nil {
+		return "it must be a UTC time of the form YYYYMMDDHHMMSSZ"
+	}
+	return ""
+}
+
+func domain(_ scope, f Field) string {
+	if subs := f.Subfields(); len(subs) > 1 || len(subs[0]) > 2 || subs[0][0] == "" {
+		return "it must be the name of a domain and, where there is one, its version"
+	}
+	return ""
+}
+
 // captured checks the date of a capture, in which 2011 and later allow zeros for what is not known.
 func captured(c scope, f Field) string {
 	s := string(f.Value)
@@ -311,14 +322,14 @@ func lineLength(c scope, f Field) string {
 
 func compression(c scope, f Field) string {
 	if c.version < V2007 || strings.HasPrefix(string(f.Value), "WSQ") {
-		return filled(c, f)
+		return ""
 	}
 	return oneOf("NONE", "WSQ20", "JPEGB", "JPEGL", "JP2", "JP2L", "PNG")(c, f)
 }
 
 func colourSpace(c scope, f Field) string {
 	if c.version < V2011 {
-		return filled(c, f)
+		return ""
 	}
 	return oneOf("UNK", "GRAY", "RGB", "SRGB", "YCC", "SYCC")(c, f)
 }
@@ -327,7 +338,9 @@ func imageType(c scope, f Field) string {
 	if c.version < V2011 {
 		return oneOf("FACE", "SCAR", "MARK", "TATTOO")(c, f)
 	}
-	return filled(c, f)
+	return oneOf("FACE", "SCAR", "MARK", "TATTOO", "FRONTAL-C", "REAR-C", "FRONTAL-N", "REAR-N", "TORSO-BACK", "TORSO-FRONT", "CONDITION", "MISSING",
+		"OTHER", "CHEST", "FEET", "HANDS-PALM", "HANDS-BACK", "GENITALS", "BUTTOCKS", "RIGHT LEG", "LEFT LEG", "RIGHT ARM", "LEFT ARM",
+		"HEAD", "EXTRAORAL", "INTRAORAL", "LIP")(c, f)
 }
 
 func acquisitionProfile(c scope, f Field) string {
@@ -335,19 +348,6 @@ func acquisitionProfile(c scope, f Field) string {
 		return ""
 	}
 	return "it must be a subject acquisition profile: 0, 1, 10 to 15, 20, 30, 32, 40, 42, 50, 51 or 52"
-}
-
-// single reports whether s is the position of one finger: 1 to 10, or an extra one, 16 or 17.
-func single(s string) bool {
-	n, ok := digits(s)
-	return ok && (n >= 1 && n <= 10 || n == 16 || n == 17)
-}
-
-func fingerPosition(_ scope, f Field) string {
-	if n, ok := digits(f.Value); ok && len(f.Value) > 0 && (n <= 19 || n >= 40 && n <= 50) {
-		return ""
-	}
-	return "it must be a finger position: 0 to 19, or 40 to 50 for combinations"
 }
 
 func amputations(_ scope, f Field) string {
@@ -391,6 +391,9 @@ func segments(c scope, f Field) string {
 			return "each subfield must be the position of one finger, then left, right, top and bottom of its segment inside the image"
 		}
 	}
+	if elsewhere(c, f) {
+		return notHere
+	}
 	return ""
 }
 
@@ -401,6 +404,9 @@ func nfiq(c scope, f Field) string {
 			return "each subfield must be the position of one finger and NIST's quality: 1 to 5, 254 or 255"
 		}
 	}
+	if elsewhere(c, f) {
+		return notHere
+	}
 	return ""
 }
 
@@ -409,9 +415,12 @@ func qualities(front int) check {
 	return func(c scope, f Field) string {
 		for _, items := range f.Subfields() {
 			if len(items) != front+3 || front == 1 && !single(items[0]) || !quality(items[front:], c.version) {
-				return strings.Repeat("the position of one finger, then ", front) +
-					"a score of 0 to 100, 254 or 255, four hexadecimal digits for the vendor, and a product of 1 to 65535 make up each subfield"
+				return "each subfield must be " + strings.Repeat("the position of one finger, then ", front) +
+					"a score of 0 to 100, 254 or 255, four hexadecimal digits for the vendor, and a product of 1 to 65535"
 			}
+		}
+		if front == 1 && elsewhere(c, f) {
+			return notHere
 		}
 		return ""
 	}

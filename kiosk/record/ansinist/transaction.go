@@ -143,14 +143,30 @@ func (t Transaction) first() Record {
 	f.add(12, "00.00")
 	f.items(13, t.Domain[:]...)
 	f.add(14, at.Format("20060102150405Z"))
-	if slices.ContainsFunc(t.Texts, func(x Field) bool { return !ascii(x.Value) }) {
+	if t.international() {
 		f.items(15, "003", "UTF-8")
 	}
 	return Record{Type: 1, Fields: f}
 }
 
-func ascii(b []byte) bool {
-	return !slices.ContainsFunc(b, func(c byte) bool { return c >= 0x80 })
+// international reports whether a text needs more than 7-bit ASCII.
+func (t Transaction) international() bool {
+	var texts []string
+	for _, x := range t.Texts {
+		texts = append(texts, string(x.Value))
+	}
+	said := func(d Device, more ...string) { texts = append(append(texts, d.Make, d.Model, d.Serial), more...) }
+	if t.Face != nil {
+		said(t.Face.Device, t.Face.Source, t.Face.Comment)
+	}
+	for _, x := range t.Fingers {
+		said(x.Device, x.Source, x.Comment)
+	}
+	return slices.ContainsFunc(texts, func(s string) bool { return !ascii(s) })
+}
+
+func ascii[T ~string | ~[]byte](b T) bool {
+	return !slices.ContainsFunc([]byte(b), func(c byte) bool { return c >= 0x80 })
 }
 
 func (t Transaction) second() Record {

@@ -13,7 +13,7 @@ const (
 	infoBlock   = 20
 	pointBlock  = 8
 	imageBlock  = 12
-	maxFeatures = 255 // of one image: a bound of ours, the field has 16 bits
+	maxFeatures = 65535
 )
 
 // Face is one image of a face record with what is said of it. Zero values mean that nothing is said. It redacts itself in logs.
@@ -184,5 +184,7 @@ func (c *cursor) image(f *Face, end int) {
 		c.fail(start+2, "width", "it must be the image's, %d pixels, and is %d", head.Width, f.Width)
 	case head.Height != f.Height:
 		c.fail(start+4, "height", "it must be the image's, %d pixels, and is %d", head.Height, f.Height)
+	case !picture.Whole(f.Image):
+		c.fail(start+imageBlock, "image data", "the image must be whole, and is cut: its coding's end is not there")
 	}
 }

@@ -13,9 +13,10 @@ import (
 const (
 	fingerHeader = 32
 	viewHeader   = 14
+	pixelDepth   = 28 // where it stands
 )
 
-// NoQuality is what the quality of every view says in this edition: that it says nothing.
+// NoQuality is what the quality of a view says that says nothing.
 const NoQuality = 254
 
 // Compression is how the images of a finger record are encoded.
@@ -50,7 +51,7 @@ type View struct {
 	Position   biometric.FingerPosition // 0 to 10, 13 to 15; 20 to 36 for palms
 	Count      byte                     // views of this finger in the record
 	Number     byte                     // of this view, from 1
-	Quality    byte                     // always NoQuality
+	Quality    byte                     // 0 to 100, of an algorithm that the record has no place for, or NoQuality
 	Impression byte                     // 0 live-scan plain
 	Width      int                      // px
 	Height     int                      // px
@@ -146,7 +147,7 @@ func (c *cursor) view(r Fingers) View {
 	v := View{Position: biometric.FingerPosition(c.code("finger or palm position", func(b byte) bool { return b <= 10 || b >= 13 && b <= 15 || b >= 20 && b <= 36 }))}
 	v.Count = c.byte("count of views", 1, 255)
 	v.Number = c.byte("view number", 1, max(v.Count, 1))
-	v.Quality = c.byte("finger or palm image quality", NoQuality, NoQuality)
+	v.Quality = c.code("finger or palm image quality", upTo(100, NoQuality))
 	v.Impression = c.code("impression type", func(b byte) bool { return b <= 4 || b >= 7 && b <= 9 })
 	v.Width, v.Height = int(c.short("horizontal line length", 1, 65535)), int(c.short("vertical line length", 1, 65535))
 	c.byte("reserved field of a view", 0, 0)
@@ -178,6 +179,10 @@ func (c *cursor) compare(start int, r Fingers, v View) {
 		c.fail(start+9, "horizontal line length", "it must be the image's, %d pixels, and is %d", head.Width, v.Width)
 	case head.Height != v.Height:
 		c.fail(start+11, "vertical line length", "it must be the image's, %d pixels, and is %d", head.Height, v.Height)
+	case coding != picture.JPEG2000 && int(r.Depth) != head.Depth*head.Components:
+		c.fail(pixelDepth, "pixel depth", "it must be the image's, %d bits, and is %d", head.Depth*head.Components, r.Depth)
+	case !picture.Whole(v.Image):
+		c.fail(start+viewHeader, "finger image data", "the image must be whole, and is cut: its coding's end is not there")
 	}
 }
 

@@ -2,10 +2,12 @@ package iso19794_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,9 +87,29 @@ func TestAFaceOfAnotherMakerIsRead(t *testing.T) {
 	}
 }
 
+func TestAQualityOfAnotherMakersPrintIsRead(t *testing.T) {
+	good, err := fingers(t).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := iso19794.ParseFingers(at(good, 39, 80))
+	if err != nil || r.Views[0].Quality != 80 {
+		t.Errorf("%v", err)
+	}
+}
+
 func at(data []byte, offset int, b ...byte) []byte {
 	out := bytes.Clone(data)
 	copy(out[offset:], b)
+	return out
+}
+
+// half cuts the end off a record's first image and mends the record's length and the block's, which stand at two places.
+func half(data []byte, total, block int) []byte {
+	size := int(binary.BigEndian.Uint32(data[block:]))
+	out := slices.Delete(bytes.Clone(data), block+size-20, block+size)
+	binary.BigEndian.PutUint32(out[total:], uint32(len(out)))
+	binary.BigEndian.PutUint32(out[block:], uint32(size-20))
 	return out
 }
 
@@ -123,6 +145,7 @@ func TestABrokenFaceRecordIsNamedWithItsClause(t *testing.T) {
 		"another height":            {at(good, 54, 0, 65), "height at byte 54"},
 		"a reserved colour space":   {at(good, 56, 5), "image colour space at byte 56"},
 		"a reserved source":         {at(good, 57, 8), "source type at byte 57"},
+		"half an image":             {half(good, 8, 14), "image data at byte 62: the image must be whole, and is cut"},
 		"a quality in this edition": {at(good, 60, 0, 50), "quality at byte 60: it must be a number from 0 to 0, and is 50"},
 	} {
 		if _, err := iso19794.ParseFaces(c.data); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "ISO/IEC 19794-5:2005") {
@@ -157,7 +180,9 @@ func TestABrokenFingerRecordIsNamedWithItsClause(t *testing.T) {
 		"a position":            {at(good, 36, 11), "finger or palm position at byte 36: 11 is not among the codes of this field (clause 7.2)"},
 		"no views":              {at(good, 37, 0), "count of views at byte 37"},
 		"a view beyond":         {at(good, 38, 3), "view number at byte 38"},
-		"a quality":             {at(good, 39, 60), "finger or palm image quality at byte 39: it must be a number from 254 to 254"},
+		"a quality":             {at(good, 39, 101), "finger or palm image quality at byte 39: 101 is not among the codes"},
+		"another depth":         {at(good, 28, 16), "pixel depth at byte 28: it must be the image's, 8 bits, and is 16"},
+		"half an image":         {half(good, 10, 32), "finger image data at byte 46: the image must be whole, and is cut"},
 		"an impression":         {at(good, 40, 10), "impression type at byte 40"},
 		"another width":         {at(good, 41, 0, 25), "horizontal line length at byte 41: it must be the image's, 24 pixels, and is 25"},
 		"another height":        {at(good, 43, 0, 33), "vertical line length at byte 43"},

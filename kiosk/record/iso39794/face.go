@@ -3,6 +3,7 @@ package iso39794
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"loket/kiosk/record/picture"
@@ -93,6 +94,9 @@ func ParseFaces(data []byte) (Faces, error) {
 		f, err := face(b)
 		if err != nil {
 			return Faces{}, err
+		}
+		if slices.ContainsFunc(r.Faces, func(x Face) bool { return x.ID == f.ID }) {
+			return Faces{}, b.fail("its representationId, %d, must not be another representation's", f.ID)
 		}
 		r.Faces = append(r.Faces, f)
 	}

@@ -10,6 +10,12 @@ import (
 	"loket/kiosk/record/picture"
 )
 
+// Formats that lose something (imageDataFormat).
+const (
+	formatWSQ = 1
+	formatJP2 = 2
+)
+
 // Why a finger is not in an image (annotation).
 const (
 	Amputated     = 2
@@ -167,6 +173,9 @@ func (f *Finger) options(m fields) (err error) {
 	if lossy, ok := m[11]; ok {
 		if f.Lossy, err = lossy.boolean(); err != nil {
 			return err
+		}
+		if !f.Lossy && (f.Format == formatWSQ || f.Format == formatJP2) {
+			return lossy.fail("it must be true of a format that loses something")
 		}
 	}
 	if list, ok := m[13]; ok {

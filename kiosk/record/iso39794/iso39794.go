@@ -170,11 +170,14 @@ func record(tag byte, blocks []element, check func([]byte) error) ([]byte, error
 	return data, nil
 }
 
-// compare finds an image that is not what its format code says.
+// compare finds an image that is not what its format code says, or that is cut.
 func (n node) compare(want picture.Coding) (picture.Head, error) {
 	head, err := picture.Of(n.body)
 	if want != "" && (err != nil || head.Coding != want) {
 		return head, n.fail("its format code says %s, and the image is none", want)
+	}
+	if want != "" && !picture.Whole(n.body) {
+		return head, n.fail("the image must be whole, and is cut: its coding's end is not there")
 	}
 	return head, nil
 }

@@ -176,6 +176,41 @@ func TestNothingIsWrittenThatTheReaderRefuses(t *testing.T) {
 	}
 }
 
+func TestACutImageIsNamed(t *testing.T) {
+	whole, cut := recordtest.JPEG(t, 48, 64), recordtest.JPEG(t, 48, 64)
+	cut[len(cut)-1], cut[len(cut)-2] = 0, 0
+	data, err := iso39794.EncodeFaces([]iso39794.Face{{ID: 1, Image: whole}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = iso39794.ParseFaces(bytes.Replace(data, whole, cut, 1))
+	if err == nil || !strings.Contains(err.Error(), "representationData2D at byte") || !strings.Contains(err.Error(), "the image must be whole, and is cut") {
+		t.Error(err)
+	}
+}
+
+func TestTwoRepresentationsHaveTwoNumbers(t *testing.T) {
+	f := faces(t)
+	f = append(f, f[0])
+	if _, err := iso39794.EncodeFaces(f); err == nil || !strings.Contains(err.Error(), "must not be another representation's") {
+		t.Error(err)
+	}
+}
+
+func TestAFormatThatLosesSaysSo(t *testing.T) {
+	data, err := iso39794.EncodeFingers([]iso39794.Finger{{Position: 2, Image: []byte(wsqHead)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = iso39794.ParseFingers(bytes.Replace(data, []byte("\x8b\x01\xff"), []byte("\x8b\x01\x00"), 1))
+	if err == nil || !strings.Contains(err.Error(), "imageHasBeenLossilyCompressed at byte") || !strings.Contains(err.Error(), "loses something") {
+		t.Error(err)
+	}
+}
+
+// wsqHead has the head and the end of a WSQ, and nothing between them.
+const wsqHead = "\xff\xa0\xff\xa2\x00\x11\x00\xff\x00\x1e\x00\x28\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xa3\x00\x03\x00\xff\xa1"
+
 func TestImagesKeepThemselvesOutOfOutput(t *testing.T) {
 	for _, v := range []any{faces(t)[0], fingers(t)[0]} {
 		if s := fmt.Sprintf("%v %+v %#v", v, v, v); !strings.Contains(s, "redacted") || len(s) > 100 {

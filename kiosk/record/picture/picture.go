@@ -27,7 +27,7 @@ type Head struct {
 	Coding     Coding
 	Width      int // px
 	Height     int // px
-	Depth      int // bits a sample; of the first component where they differ
+	Depth      int // bits a sample; of the first component where they differ; of a PNG's palette the bits of an index
 	Components int // 1: grey; PNG's palette counts as 3
 }
 
@@ -53,12 +53,53 @@ func Of(data []byte) (Head, error) {
 	return Head{}, errors.New("reading an image's head: it is neither JPEG, JPEG 2000, PNG nor WSQ")
 }
 
+// Whole reports whether an image of one of the four codings goes on to its end: EOI, IEND or EOC. An image that was cut does not.
+// What stands between head and end is not looked into.
+func Whole(data []byte) bool {
+	switch h, err := Of(data); {
+	case err != nil:
+		return false
+	case h.Coding == PNG:
+		return chunks(data)
+	case h.Coding == JPEG2000:
+		if boxed, ok := box(data, "jp2c"); ok {
+			data = boxed
+		}
+		return bytes.HasSuffix(data, []byte{0xff, 0xd9})
+	case h.Coding == WSQ:
+		return scanned(data, 0xa3, 0xa1)
+	}
+	return scanned(data, 0xda, 0xd9)
+}
+
+// scanned reports whether the first scan or block of a JPEG or WSQ is followed by the end of the image. Inside of coded data no byte FF
+// stands before one that could be taken for the marker.
+func scanned(data []byte, start, end byte) bool {
+	rest, ok := segments(data, func(marker byte, _ []byte) bool { return marker == start })
+	return ok && bytes.Contains(rest, []byte{0xff, end})
+}
+
+// chunks walks a PNG's chunks up to IEND.
+func chunks(data []byte) bool {
+	for at := 8; at+12 <= len(data); {
+		size := int64(binary.BigEndian.Uint32(data[at:]))
+		if size > int64(len(data)-at-12) {
+			return false
+		}
+		if string(data[at+4:at+8]) == "IEND" {
+			return true
+		}
+		at += 12 + int(size)
+	}
+	return false
+}
+
 // segments walks the marker segments that follow a two-byte start, as T.81, clause B.1.1, and WSQ lay them out, until found
-// returns true. It reports whether that happened.
-func segments(data []byte, found func(marker byte, body []byte) bool) bool {
+// returns true. It gives what follows that segment; ok is false where there was none.
+func segments(data []byte, found func(marker byte, body []byte) bool) (rest []byte, ok bool) {
 	for at := 2; at+4 <= len(data); {
 		if data[at] != 0xff {
-			return false
+			return nil, false
 		}
 		if data[at+1] == 0xff { // a fill byte
 			at++
@@ -66,19 +107,19 @@ func segments(data []byte, found func(marker byte, body []byte) bool) bool {
 		}
 		size := int(binary.BigEndian.Uint16(data[at+2:]))
 		if size < 2 || at+2+size > len(data) {
-			return false
+			return nil, false
 		}
 		if found(data[at+1], data[at+4:at+2+size]) {
-			return true
+			return data[at+2+size:], true
 		}
 		at += 2 + size
 	}
-	return false
+	return nil, false
 }
 
 // jpeg finds the frame header: SOF0 to SOF15 but DHT, JPG and DAC.
 func jpeg(data []byte) (h Head, ok bool) {
-	ok = segments(data, func(marker byte, body []byte) bool {
+	_, ok = segments(data, func(marker byte, body []byte) bool {
 		if marker < 0xc0 || marker > 0xcf || marker == 0xc4 || marker == 0xc8 || marker == 0xcc || len(body) < 6 {
 			return false
 		}
@@ -91,7 +132,7 @@ func jpeg(data []byte) (h Head, ok bool) {
 
 // wsq finds the frame header: black, white, height, width.
 func wsq(data []byte) (h Head, ok bool) {
-	ok = segments(data, func(marker byte, body []byte) bool {
+	_, ok = segments(data, func(marker byte, body []byte) bool {
 		if marker != 0xa2 || len(body) < 6 {
 			return false
 		}

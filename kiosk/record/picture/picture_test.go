@@ -70,6 +70,37 @@ func TestWhatIsCutOrUnknownHasNoHead(t *testing.T) {
 	}
 }
 
+func TestAnImageThatWasCutIsNotWhole(t *testing.T) {
+	ends := map[picture.Coding]string{picture.WSQ: "\xff\xa3\x00\x03\x00\x12\xff\x00\x34\xff\xa1", picture.JPEG2000: "\x00\x00\x00\x0ejp2c\xff\x4f\x12\x34\xff\xd9"}
+	for h, data := range encoded(t) {
+		data = append(data, ends[h.Coding]...)
+		if !picture.Whole(data) {
+			t.Errorf("a %s is cut", h.Coding)
+		}
+		for _, off := range []int{1, 2, 5} {
+			if picture.Whole(data[:len(data)-off]) {
+				t.Errorf("a %s without its last %d bytes is whole", h.Coding, off)
+			}
+		}
+	}
+	if picture.Whole([]byte("GIF89a")) {
+		t.Error("what has no head is whole")
+	}
+}
+
+func TestTheEndOfAThumbnailIsNotTheEndOfAPhotograph(t *testing.T) {
+	for h, data := range encoded(t) {
+		if h.Coding != picture.JPEG {
+			continue
+		}
+		thumb := "\xff\xe1\x00\x06\xff\xd8\xff\xd9"
+		cut := append(append([]byte(data[:2]), thumb...), data[2:len(data)-2]...)
+		if picture.Whole(cut) {
+			t.Errorf("%+v", h)
+		}
+	}
+}
+
 func TestTheFixturesHaveTheirSizes(t *testing.T) {
 	t.Attr("fixtures", "records")
 	dir := os.Getenv("LOKET_FIXTURES")
@@ -79,7 +110,7 @@ func TestTheFixturesHaveTheirSizes(t *testing.T) {
 	}
 	at := bytes.Index(data, []byte("\xff\xa0\xff\xa2"))
 	want := picture.Head{Coding: picture.WSQ, Width: 512, Height: 512, Depth: 8, Components: 1}
-	if got, err := picture.Of(data[at:]); err != nil || got != want {
+	if got, err := picture.Of(data[at:]); err != nil || got != want || !picture.Whole(data[at:]) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -89,6 +120,7 @@ func FuzzOf(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		_ = picture.Whole(data)
 		if h, err := picture.Of(data); err == nil && (h.Width < 1 || h.Height < 1 || h.Coding == "") {
 			t.Errorf("%+v", h)
 		}
