@@ -46,6 +46,9 @@ func (d *Daemon) lineStatus(st api.Status) station.Status {
 		if step, ok := s.Current(); ok {
 			line.Session.Step = step.ID
 		}
+		for _, o := range s.Outcomes {
+			line.Session.Held = append(line.Session.Held, o.Step)
+		}
 	}
 	return line
 }

@@ -37,7 +37,7 @@ func (d *Daemon) Status() (api.Status, <-chan struct{}) {
 	st.Sequence, st.LastEnd, st.LastScan = sequence, d.lastEnd, d.lastScan
 	st.Locked, st.Booth = d.locked, d.booth
 	st.Warnings = boothWarnings(d.booth)
-	st.Ready = len(st.Problems) == 0 && d.cur == nil && !d.starting && d.testing == 0
+	st.Ready = len(st.Problems) == 0 && d.idle()
 	if d.cur == nil {
 		return st, changed
 	}

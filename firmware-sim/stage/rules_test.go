@@ -202,7 +202,14 @@ func vetoes(ctx context.Context, t *testing.T, c *stage.Centre) {
 	}
 	second := map[string]string{"session": id, "step": "fingers", "reason": "worn, again"}
 	waitFor(ctx, t, c, "the second attempt", func(st api.Status) bool { return st.Guidance != nil && st.Guidance.Attempt == 2 })
-	if err := order(ctx, t, staff, stage.StationName, map[string]any{"accept": second}); err != nil {
+	if err := order(ctx, t, staff, stage.StationName, map[string]any{"accept": second}); err == nil || !strings.Contains(err.Error(), "one-time code") {
+		t.Errorf("whoever does not see the image accepts it from the console: %v", err)
+	}
+	accept.Reason = second["reason"]
+	if code, err = staff.Code(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Kiosk.Do(ctx, api.Command{Session: id, Event: &accept, Code: code}); err != nil {
 		t.Fatal(err)
 	}
 	waits(ctx, t, c)
@@ -214,6 +221,50 @@ func vetoes(ctx context.Context, t *testing.T, c *stage.Centre) {
 	}
 	if want := []string{"override: worn by work", "recapture: a bystander's hand", "override: worn, again"}; !slices.Equal(said, want) || slices.ContainsFunc(m.Decisions, func(d record.Decision) bool { return !strings.HasPrefix(d.Attendant, "ac_") }) {
 		t.Errorf("the record says %q: %+v", said, m.Decisions)
+	}
+}
+
+func TestAttendantsAtADeskDecideAboutCapturesAtTheConsole(t *testing.T) {
+	t.Parallel()
+	ctx, c, staff := withDesk(t, stage.Options{})
+	issued, err := c.Book(ctx, stage.Booking{Reference: c.NextReference(), Asked: []biometric.Modality{biometric.Finger}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	show := func(lines ...string) {
+		for _, line := range lines {
+			if err := c.DeskEvent(ctx, line); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ordered := func(verb string, members map[string]string) {
+		if err := order(ctx, t, staff, stage.DeskName, map[string]any{verb: members}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reviewing := func() {
+		waitAt(ctx, t, c.Counter, "the end of the capture", func(st api.Status) bool { return in(st, session.Reviewing) })
+	}
+	show("by-hand")
+	ordered("call", map[string]string{"ticket": issued.ID})
+	say(ctx, t, c.Counter, issued, session.Event{Kind: session.Arrived, By: session.Screen})
+	say(ctx, t, c.Counter, issued, session.Event{Kind: session.Confirmed, By: session.Screen})
+	id := sessionOf(ctx, t, c.Counter, issued)
+	show("present right-index left-index " + poor)
+	waitAt(ctx, t, c.Counter, "the second attempt", func(st api.Status) bool { return st.Guidance != nil && st.Guidance.Attempt == 2 })
+	ordered("accept", map[string]string{"session": id, "step": "fingers", "reason": "worn by work"})
+	reviewing()
+	ordered("recapture", map[string]string{"session": id, "step": "fingers", "reason": "a bystander's hand"})
+	show("lift", "present right-index left-index")
+	reviewing()
+	say(ctx, t, c.Counter, issued, session.Event{Kind: session.Approved, By: session.Screen})
+	m := deliveredAtDesk(ctx, t, c, issued)
+	if len(m.Decisions) != 2 || m.Decisions[0].Kind != string(session.Override) || m.Decisions[1].Reason != "a bystander's hand" || !strings.HasPrefix(m.Decisions[0].Attendant, "ac_") {
+		t.Errorf("the record says %+v", m.Decisions)
+	}
+	if q := m.Ledger[biometric.RightIndex-1]; q.Reason != biometric.Captured {
+		t.Errorf("the ledger says %+v", q)
 	}
 }
 

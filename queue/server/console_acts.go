@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"loket/kiosk/identity"
 	"loket/queue"
 	"loket/queue/station"
 	"loket/queue/store"
@@ -191,6 +193,10 @@ func (c *Console) mayOrder(ctx context.Context, a queue.Account, name string, or
 		}
 		return v.Ticket, err
 	}
+	if order.Accept != nil && at.Role != identity.RoleDesk {
+		return queue.Ticket{}, refusal(http.StatusForbidden, station.ProblemForbidden, "a capture is accepted where its image is seen, and nobody at the console sees a kiosk's",
+			"go there and accept it with a one-time code (kioskctl session accept), or move the session to a desk")
+	}
 	if order.Move != nil {
 		if order.Move.Target == name {
 			return queue.Ticket{}, invalid("the target is no other station")
@@ -282,7 +288,7 @@ func words(order station.Command) string {
 	case "accept":
 		text += " " + order.Accept.Step + " " + order.Accept.Reason
 	case "recapture":
-		text += strings.TrimRight(" "+order.Recapture.Step, " ") + " " + order.Recapture.Reason
+		text += " " + cmp.Or(order.Recapture.Step, "all") + " " + order.Recapture.Reason
 	}
 	return text
 }

@@ -86,6 +86,7 @@ type consoleSitting struct {
 	Assist   bool              `json:"assist,omitempty"`
 	Ledger   *biometric.Ledger `json:"ledger,omitempty"`
 	Target   string            `json:"target,omitempty"`
+	Held     []string          `json:"held,omitempty"` // steps that can be captured again, for whoever may help
 
 	Verification *station.Verification `json:"verification,omitempty"`
 }
@@ -220,7 +221,9 @@ func (c *Console) sittingFor(ctx context.Context, a queue.Account, s station.Sta
 	out.State, out.ID, out.Ticket, out.Number, out.Attempt = at.State, at.ID, at.Ticket, v.Ticket.Number, at.Attempt
 	out.Step, out.Verdict, out.Deadline, out.Target, out.Verification = at.Step, at.Verdict, at.Deadline, at.Target, at.Verification
 	organisation := c.organisation(v.Ticket.Service)
-	out.Assist = a.May(queue.Assisting, organisation)
+	if out.Assist = a.May(queue.Assisting, organisation); out.Assist {
+		out.Held = at.Held
+	}
 	if l := s.Ledger; l != nil && l.Session == at.ID && a.May(queue.SeeLedger, organisation) {
 		out.Ledger = &l.Ledger
 	}

@@ -66,6 +66,7 @@ type SessionStatus struct {
 	Attempt  int        `json:"attempt"`
 	State    string     `json:"state"`
 	Step     string     `json:"step,omitempty"`
+	Held     []string   `json:"held,omitempty"`    // steps of which something is held: what can be captured again
 	Verdict  string     `json:"verdict,omitempty"` // of the fault that it waits for help with
 	Help     bool       `json:"help,omitempty"`    // someone should go there
 	Since    time.Time  `json:"since"`
@@ -390,6 +391,8 @@ func (s Status) check(c *checker) {
 	if s.Session != nil {
 		c.words(s.Session.ID, s.Session.Ticket, s.Session.State, s.Session.Step, s.Session.Verdict, s.Session.Target)
 		c.that(s.Session.Attempt >= 1, "attempts count from 1")
+		c.that(len(s.Session.Held) <= maxList, "too many steps")
+		c.words(s.Session.Held...)
 		if v := s.Session.Verification; v != nil {
 			c.words(v.State)
 			c.that(v.Matched >= 0 && v.Of >= v.Matched, "a comparison counts wrongly")

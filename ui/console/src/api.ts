@@ -58,6 +58,7 @@ export interface Sitting {
   assist?: boolean;
   ledger?: LedgerEntry[];
   target?: string;
+  held?: string[];
   verification?: { state: string; matched: number; of: number };
 }
 

@@ -44,6 +44,7 @@ export function Assist({ station, close }: { station: Station; close: () => void
       {s.ledger && <Ledger ledger={s.ledger} />}
       <div role="alert">{problem && <Alert tone="error">{problem}</Alert>}</div>
       <div class="helps">
+        {s.state === "capturing" && station.role === "desk" && s.step && <Accept step={s.step} session={first} order={order} />}
         {s.state === "verifying" && station.role === "desk" && <Verify sitting={s} session={first} order={order} />}
         {s.state === "assistance" && (
           <>
@@ -56,6 +57,7 @@ export function Assist({ station, close }: { station: Station; close: () => void
             <Except station={station} session={first} order={order} />
           </>
         )}
+        {(s.state === "assistance" || s.state === "reviewing") && s.held && <Recapture held={s.held} session={first} order={order} />}
         {(s.state === "assistance" || s.state === "verifying") && <Move session={first} order={order} />}
         <End session={first} order={order} />
       </div>
@@ -155,20 +157,78 @@ function Verify({ sitting, session, order }: PartProps & { sitting: Sitting }) {
           order({ override: { session, reason } }, true);
         }}
       >
-        <Field label={t("overrideReason")} id="override-reason" hint={t("overrideIntro")}>
-          <input
-            id="override-reason"
-            class="utrecht-textbox utrecht-textbox--html-input"
-            required
-            maxLength={100}
-            autoComplete="off"
-            value={reason}
-            onInput={(e) => setReason(e.currentTarget.value)}
-          />
-        </Field>
+        <Why id="override-reason" hint={t("overrideIntro")} reason={reason} set={setReason} />
         <Button type="submit">{t("overrideDo")}</Button>
       </form>
     </Part>
+  );
+}
+
+// Accept takes the best that a capture has so far. It is offered at desks, where whoever decides sees the image beside the person.
+function Accept({ step, session, order }: PartProps & { step: string }) {
+  const { t, of } = useWorld();
+  const [reason, setReason] = useState("");
+  return (
+    <Part title={t("accept")}>
+      <form
+        onSubmit={(e) => {
+          e.preventDefault();
+          order({ accept: { session, step, reason } }, true);
+        }}
+      >
+        <Why id="accept-reason" hint={t("acceptIntro", { step: of("step_", step) })} reason={reason} set={setReason} />
+        <Button type="submit">{t("acceptDo")}</Button>
+      </form>
+    </Part>
+  );
+}
+
+// Recapture has what is held captured again: one step, or all.
+function Recapture({ held, session, order }: PartProps & { held: string[] }) {
+  const { t, of } = useWorld();
+  const [step, setStep] = useState("");
+  const [reason, setReason] = useState("");
+  const all = "all";
+  return (
+    <Part title={t("recapture")}>
+      <form
+        onSubmit={(e) => {
+          e.preventDefault();
+          order({ recapture: step === all ? { session, reason } : { session, step, reason } }, true);
+        }}
+      >
+        <Field label={t("recaptureWhat")} id="recapture-step">
+          <select id="recapture-step" class="utrecht-select" required value={step} onChange={(e) => setStep(e.currentTarget.value)}>
+            <option value="">{t("choose")}</option>
+            {[...held, all].map((s) => (
+              <option key={s} value={s}>
+                {of("step_", s)}
+              </option>
+            ))}
+          </select>
+        </Field>
+        <Why id="recapture-reason" hint={t("recaptureIntro")} reason={reason} set={setReason} />
+        <Button type="submit">{t("recaptureDo")}</Button>
+      </form>
+    </Part>
+  );
+}
+
+// Why asks for the reason of a decision, which the record keeps.
+function Why({ id, hint, reason, set }: { id: string; hint: string; reason: string; set: (reason: string) => void }) {
+  const { t } = useWorld();
+  return (
+    <Field label={t("overrideReason")} id={id} hint={hint}>
+      <input
+        id={id}
+        class="utrecht-textbox utrecht-textbox--html-input"
+        required
+        maxLength={100}
+        autoComplete="off"
+        value={reason}
+        onInput={(e) => set(e.currentTarget.value)}
+      />
+    </Field>
   );
 }
 

@@ -80,9 +80,8 @@ function detail(f: Fact, t: Say, of: SayOf): string {
     case "override":
       return t("did_ordered_override", { reason: rest.join(" ") });
     case "accept":
-      return t("did_ordered_accept", { reason: rest.slice(1).join(" ") });
     case "recapture":
-      return t("did_ordered_recapture", { reason: rest.join(" ") });
+      return t(`did_ordered_${verb}`, { step: of("step_", rest[0]), reason: rest.slice(1).join(" ") });
   }
   return text;
 }

@@ -43,6 +43,16 @@ async function hand(event) {
   assert.ok(answer.ok, `${event}: ${answer.status}`);
 }
 
+// armed waits until the scanner at the desk waits for fingers and none are on it.
+async function armed() {
+  for (let i = 0; i < 300; i++) {
+    const state = await (await fetch(`${DESK_HAND}/v1/state`)).json();
+    if (state.scanner.armed && state.glass.length === 0) return;
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  throw new Error("the scanner at the desk waits for nobody");
+}
+
 async function signIn(page, name, password = process.env[`PASSWORD_${name}`]) {
   await page.locator("#login").fill(name);
   await page.locator("#password").fill(password);
@@ -190,10 +200,17 @@ async function run() {
   await one.keyboard.press("Enter");
   await one.locator("dialog .finger-missing").waitFor();
   await shot(one, "11-excepted");
-  const resume = dialog.getByRole("button", { name: "Verder gaan" });
-  for (let i = 0; i < 60 && !(await resume.evaluate((e) => e === document.activeElement)); i++) await one.keyboard.press("Shift+Tab");
+  // The photograph is taken again, and the person goes on with that.
+  await tabTo(dialog.getByRole("combobox", { name: "Wat" }), "what is captured again");
+  assert.deepEqual(await dialog.locator("#recapture-step option").allTextContents(), ["Maak een keuze", "gezicht", "alles"], "only what is held");
+  await one.keyboard.press("g");
+  await tabTo(dialog.locator("#recapture-reason"), "the reason of a recapture");
+  await one.keyboard.type("bril op");
+  await accessible(one, "recapture");
+  await shot(one, "11-recapture");
+  await tabTo(dialog.getByRole("button", { name: "Opnieuw opnemen" }), "the recapture");
   await one.keyboard.press("Enter");
-  step("a finger excepted and the person let go on, by keys");
+  step("a finger excepted and the photograph taken again, by keys");
 
   // The kiosk captures the other finger, the person approves, and the policy asks for a desk.
   await card(one, at).getByText("wordt vergeleken").waitFor({ timeout: 30000 });
@@ -219,9 +236,27 @@ async function run() {
   await card(one, "desk-01").getByRole("button", { name: /Help/ }).focus();
   await one.keyboard.press("Enter");
   await dialog.waitFor();
+  await hand("by-hand");
   await tabTo(dialog.getByRole("button", { name: "Verder gaan" }), "to go on");
   await one.keyboard.press("Enter");
+
+  // A finger that is worn is accepted by whoever sees its image.
+  await card(one, "desk-01").getByText(/neemt op/).waitFor({ timeout: 30000 });
+  await armed();
+  await hand("present right-thumb dry");
+  await armed(); // for the second attempt: the first is judged
+  await card(one, "desk-01").getByRole("button", { name: /Help/ }).focus();
+  await one.keyboard.press("Enter");
+  await dialog.waitFor();
+  await tabTo(dialog.locator("#accept-reason"), "the reason of an acceptance");
+  await one.keyboard.type("versleten");
+  await accessible(one, "accept");
+  await shot(one, "12-accept");
+  await tabTo(dialog.getByRole("button", { name: "Toch aanvaarden" }), "the acceptance");
+  await one.keyboard.press("Enter");
+  step("a worn finger accepted at the desk, by keys");
   await card(one, "desk-01").getByText(/De balie vergelijkt/).waitFor({ timeout: 30000 });
+  await hand("by-itself");
   await hand("leave"); // there is time to look
   await card(one, "desk-01").getByRole("button", { name: /Help/ }).focus();
   await one.keyboard.press("Enter");
