@@ -93,7 +93,6 @@ func (r *runCmd) open(screen *ui.UI) (*window, error) {
 	glfw.WindowHint(glfw.ContextVersionMajor, 3)
 	glfw.WindowHint(glfw.ContextVersionMinor, 0)
 	glfw.WindowHint(glfw.ContextCreationAPI, glfw.EGLContextAPI)
-	glfw.WindowHint(glfw.SRGBCapable, glfw.True)
 	width, height, monitor := 0, 0, (*glfw.Monitor)(nil)
 	if _, err := fmt.Sscanf(r.Size, "%dx%d", &width, &height); err != nil {
 		return nil, fmt.Errorf("opening the screen: %q is not of the form 1280x800", r.Size)
