@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Separators of the traditional encoding (Annex B).
@@ -167,7 +168,7 @@ func (e *Error) Error() string {
 	}
 	where := fmt.Sprintf("record %d (Type-%d, at byte %d)", e.Record, e.Type, e.Offset)
 	if e.Field > 0 {
-		where += fmt.Sprintf(", field %d.%03d %s", e.Type, e.Field, Name(e.Type, e.Field))
+		where += strings.TrimSuffix(fmt.Sprintf(", field %d.%03d %s", e.Type, e.Field, Name(e.Type, e.Field)), " ")
 	}
 	return fmt.Sprintf("reading an ANSI/NIST file: %s: %s (a rule of %s)", where, e.Rule, edition)
 }

@@ -56,7 +56,7 @@ func Parse(data []byte) (File, error) {
 		f.Records = append(f.Records, r)
 	}
 	if p.at < len(data) {
-		return File{}, p.fail(0, "%d bytes follow the last record that field 1.003 CNT lists", len(data)-p.at)
+		return File{}, p.fail(0, "nothing must follow the last record that field 1.003 CNT lists, and %d bytes do", len(data)-p.at)
 	}
 	return f, p.judge(f)
 }

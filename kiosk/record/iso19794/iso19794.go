@@ -74,7 +74,10 @@ func (c *cursor) number(bytes int, field string, low, high uint64) uint64 {
 	for _, b := range c.take(bytes, field) {
 		n = n<<8 | uint64(b)
 	}
-	if c.err == nil && (n < low || n > high) {
+	switch {
+	case c.err == nil && low == high && n != low:
+		c.fail(c.at-bytes, field, "it must be %d, and is %d", low, n)
+	case c.err == nil && (n < low || n > high):
 		c.fail(c.at-bytes, field, "it must be a number from %d to %d, and is %d", low, high, n)
 	}
 	return n

@@ -146,7 +146,7 @@ func TestABrokenFaceRecordIsNamedWithItsClause(t *testing.T) {
 		"a reserved colour space":   {at(good, 56, 5), "image colour space at byte 56"},
 		"a reserved source":         {at(good, 57, 8), "source type at byte 57"},
 		"half an image":             {half(good, 8, 14), "image data at byte 62: the image must be whole, and is cut"},
-		"a quality in this edition": {at(good, 60, 0, 50), "quality at byte 60: it must be a number from 0 to 0, and is 50"},
+		"a quality in this edition": {at(good, 60, 0, 50), "quality at byte 60: it must be 0, and is 50"},
 	} {
 		if _, err := iso19794.ParseFaces(c.data); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "ISO/IEC 19794-5:2005") {
 			t.Errorf("%s: %v", name, err)

@@ -195,7 +195,10 @@ func (n node) integer(low, high int) (int, error) {
 	for _, b := range n.body {
 		v = v<<8 | int(b)
 	}
-	if v < low || v > high {
+	switch {
+	case low == high && v != low:
+		return 0, n.fail("it must be %d, and is %d", low, v)
+	case v < low || v > high:
 		return 0, n.fail("it must lie between %d and %d, and is %d", low, high, v)
 	}
 	return v, nil

@@ -40,6 +40,9 @@ func open(data []byte, tag byte, standard, name string) (Version, []node, error)
 	if len(data) > MaxRecord {
 		return Version{}, nil, fmt.Errorf("reading an %s record: %d bytes, at most %d are allowed", standard, len(data), MaxRecord)
 	}
+	if more := behind(data); more > 0 {
+		return Version{}, nil, root.fail("one element tagged [APPLICATION %d] must be all there is, and %d bytes follow it", tag&0x1f, more)
+	}
 	top, err := split(data, root)
 	if err != nil {
 		return Version{}, nil, err
@@ -62,6 +65,18 @@ func open(data []byte, tag byte, standard, name string) (Version, []node, error)
 	}
 	blocks, err := list.sequences()
 	return v, blocks, err
+}
+
+// behind counts the bytes that follow the first element; none where that has no length.
+func behind(data []byte) int {
+	if len(data) == 0 {
+		return 0
+	}
+	head, size, _ := length(data[1:])
+	if head == 0 {
+		return 0
+	}
+	return len(data) - 1 - head - size
 }
 
 func version(f fields, root node) (Version, error) {

@@ -101,7 +101,8 @@ func TestOnlyDERIsRead(t *testing.T) {
 	for name, c := range map[string]struct{ data, want string }{
 		"nothing":                    {"", "must be all there is"},
 		"another tag":                {"\x30" + small[1:], "FaceImageDataBlock at byte 0: one element tagged [APPLICATION 5]"},
-		"something behind it":        {small + "\x05\x00", "must be all there is"},
+		"something behind it":        {small + "\x05\x00", "must be all there is, and 2 bytes follow it"},
+		"a byte behind it":           {small + "\x00", "must be all there is, and 1 bytes follow it"},
 		"a long form":                {"\x65\x81\x30" + small[2:], "not in the shortest form, which DER demands (ISO/IEC 8825-1, 10.1)"},
 		"a longer form":              {"\x65\x82\x00\x30" + small[2:], "not in the shortest form"},
 		"an indefinite length":       {"\x65\x80" + small[2:] + "\x00\x00", "indefinite, which DER does not allow"},
@@ -109,7 +110,7 @@ func TestOnlyDERIsRead(t *testing.T) {
 		"a tag of several octets":    {strings.Replace(small, "\x80\x01\x03", "\x9f\x01\x03", 1), "a tag of more than one octet"},
 		"an integer with a zero":     {strings.Replace(small, "\x65\x30\xa0\x07\x80\x01\x03\x81\x02", "\x65\x31\xa0\x08\x80\x02\x00\x03\x81\x02", 1), "generation at byte 4: an integer must have octets, and no more than it needs"},
 		"an integer of nothing":      {strings.Replace(small, "\x65\x30\xa0\x07\x80\x01\x03", "\x65\x2f\xa0\x06\x80\x00", 1), "an integer must have octets"},
-		"another generation":         {strings.Replace(small, "\x80\x01\x03", "\x80\x01\x02", 1), "FaceImageDataBlock.versionBlock.generation at byte 4: it must lie between 3 and 3, and is 2"},
+		"another generation":         {strings.Replace(small, "\x80\x01\x03", "\x80\x01\x02", 1), "FaceImageDataBlock.versionBlock.generation at byte 4: it must be 3, and is 2"},
 		"an earlier year":            {strings.Replace(small, "\x07\xe3", "\x07\xe2", 1), "versionBlock.year"},
 		"members in another order":   {strings.Replace(small, "\x80\x01\x03\x81\x02\x07\xe3", "\x81\x02\x07\xe3\x80\x01\x03", 1), "must stand in the order of the module, each once"},
 		"a member twice":             {strings.Replace(small, "\x81\x02\x07\xe3", "\x80\x02\x07\xe3", 1), "must stand in the order of the module, each once"},
@@ -121,7 +122,7 @@ func TestOnlyDERIsRead(t *testing.T) {
 		"a format of nobody":         {strings.Replace(small, "\xa0\x03\x80\x01\x00", "\xa0\x03\x80\x01\x08", 1), "imageDataFormat.code at byte 33: 8 is not among the codes of this element"},
 		"a JPEG that is none":        {strings.Replace(small, "\xa0\x03\x80\x01\x00", "\xa0\x03\x80\x01\x02", 1), "representationData2D at byte 24: its format code says image/jpeg, and the image is none"},
 		"elements without end":       {"\x65\x82\x20\x02" + strings.Repeat("\x80\x00", 4097), "FaceImageDataBlock at byte 0: more than 4096 elements"},
-		"a choice that is cut":       {strings.Replace(small, "\xa1\x03\x80\x01\x01", "\xa1\x04\x80\x00\x80\x00", 1), "it ends before its length"},
+		"a choice that is cut":       {strings.Replace(small, "\xa1\x03\x80\x01\x01", "\xa1\x03\x80\x00\x80", 1), "it ends before its length"},
 		"three dimensions":           {strings.Replace(small, "\xa0\x1c\xa0\x1a", "\xa0\x1c\xa1\x1a", 1), "a two-dimensional image must be its one choice"},
 	} {
 		if _, err := iso39794.ParseFaces([]byte(c.data)); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "ISO/IEC 39794-5:2019") {
