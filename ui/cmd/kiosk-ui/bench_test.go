@@ -5,6 +5,8 @@ package main
 import (
 	"encoding/binary"
 	"fmt"
+	"image"
+	"image/color"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -51,6 +53,18 @@ func look(tb testing.TB, dir string) *glass {
 // at gives the colour of a pixel as a number.
 func (g *glass) at(x, y int) uint32 {
 	return binary.LittleEndian.Uint32(g.memory[g.pixels+y*g.line+4*x:]) & 0xffffff
+}
+
+// picture copies what is shown.
+func (g *glass) picture() *image.RGBA {
+	img := image.NewRGBA(image.Rect(0, 0, 1280, 800))
+	for y := range 800 {
+		for x := range 1280 {
+			v := g.at(x, y)
+			img.SetRGBA(x, y, color.RGBA{R: uint8(v >> 16), G: uint8(v >> 8), B: uint8(v), A: 255})
+		}
+	}
+	return img
 }
 
 // usage is what a process has used so far.

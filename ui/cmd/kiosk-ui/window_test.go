@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image/color"
 	"io"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 	"loket/kiosk/biometric"
 	"loket/kiosk/session"
 	"loket/ui/uitest"
+	"loket/ui/uitest/golden"
 )
 
 // TestMain is also the program itself, for the tests that start it.
@@ -37,6 +39,7 @@ type backend struct {
 	status      api.Status
 	changed     chan struct{}
 	did         chan api.Command
+	seen        color.YCbCr // what the camera sees; the zero value flickers
 }
 
 func (b *backend) set(st *api.Status) {
@@ -71,13 +74,27 @@ func (b *backend) Frames(ctx context.Context, fn func(api.Frame) error) error {
 				continue // as a daemon does: nobody looks while nothing is captured
 			}
 			frame.Sequence++
-			luma := frame.I420[:1280*720] // each frame has another grey
-			for i := range luma {
-				luma[i] = byte(60 + 40*(frame.Sequence%4))
-			}
+			b.look(&frame)
 			if err := fn(frame); err != nil {
 				return err
 			}
+		}
+	}
+}
+
+// look fills a frame with what the camera sees.
+func (b *backend) look(f *api.Frame) {
+	const n = 1280 * 720
+	b.mu.Lock()
+	seen := b.seen
+	b.mu.Unlock()
+	if seen == (color.YCbCr{}) {
+		seen = color.YCbCr{Y: byte(60 + 40*(f.Sequence%4)), Cb: 128, Cr: 128}
+	}
+	for i, plane := range [][]byte{f.I420[:n], f.I420[n : n+n/4], f.I420[n+n/4:]} {
+		v := []byte{seen.Y, seen.Cb, seen.Cr}[i]
+		for j := range plane {
+			plane[j] = v
 		}
 	}
 }
@@ -215,4 +232,39 @@ func TestATouchAndAKeyReachTheDaemonThroughARealWindow(t *testing.T) {
 			t.Fatalf("a touch beside the live view sent %+v", c)
 		}
 	}
+}
+
+func TestTheWindowLooksAsTheGoldenPictureWithTheLiveViewInIt(t *testing.T) {
+	if *update {
+		t.Skip("the golden picture is drawn without a window")
+	}
+	b, _, g, _, _ := watched(t)
+	y, cb, cr := color.RGBToYCbCr(90, 120, 150)
+	b.mu.Lock()
+	b.seen = color.YCbCr{Y: y, Cb: cb, Cr: cr}
+	b.mu.Unlock()
+	b.set(sample(t, "face"))
+	for n := 0; traces(g) > 0 && n < 400; n++ {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if n := traces(g); n > 0 {
+		t.Errorf("within the oval %d pixels are not as the camera sees them", n)
+	}
+	golden.Check(t, filepath.Join("testdata", "golden", "face-nl.png"), g.picture(), false)
+}
+
+// traces counts the pixels within the oval of the face's page that are not (90,120,150).
+func traces(g *glass) (n int) {
+	for y := 230; y < 430; y++ {
+		for x := 220; x < 380; x++ {
+			v := g.at(x, y)
+			for i, want := range []int{90, 120, 150} {
+				if got := int(v >> (16 - 8*i) & 255); got < want-3 || got > want+3 {
+					n++
+					break
+				}
+			}
+		}
+	}
+	return n
 }
