@@ -104,21 +104,28 @@ func Describe(p Part) (line string, ok bool, err error) {
 	switch p.Name {
 	case "record.an2":
 		f, err := ansinist.Parse(p.Data)
-		return f.Version.Edition() + ", " + fmt.Sprint(len(f.Records), " records"), true, err
+		return f.Version.Edition() + ", " + counted(len(f.Records), "record"), true, err
 	case "face.iso19794":
 		faces, err := iso19794.ParseFaces(p.Data)
-		return "ISO/IEC 19794-5:2005, " + fmt.Sprint(len(faces), " faces"), true, err
+		return "ISO/IEC 19794-5:2005, " + counted(len(faces), "face"), true, err
 	case "fingers.iso19794":
 		r, err := iso19794.ParseFingers(p.Data)
-		return "ISO/IEC 19794-4:2005, " + fmt.Sprint(len(r.Views), " fingers"), true, err
+		return "ISO/IEC 19794-4:2005, " + counted(len(r.Views), "finger"), true, err
 	case "face.iso39794":
 		r, err := iso39794.ParseFaces(p.Data)
-		return "ISO/IEC 39794-5:2019, " + fmt.Sprint(len(r.Faces), " faces"), true, err
+		return "ISO/IEC 39794-5:2019, " + counted(len(r.Faces), "face"), true, err
 	case "fingers.iso39794":
 		r, err := iso39794.ParseFingers(p.Data)
-		return "ISO/IEC 39794-4:2019, " + fmt.Sprint(len(r.Fingers), " fingers"), true, err
+		return "ISO/IEC 39794-4:2019, " + counted(len(r.Fingers), "finger"), true, err
 	}
 	return "", false, nil
+}
+
+func counted(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprint(n, " ", what)
 }
 
 // WipeParts overwrites the data of parts.

@@ -137,7 +137,7 @@ func TestFilesForOtherSystemsAreListed(t *testing.T) {
 	id := d.add(r, nil)
 	status, out, complaints := d.run()
 	for _, want := range []string{"  record.an2  ANSI/NIST-ITL 1-2011 Update 2015, 4 records\n", "  face.iso19794  CAN'T BE READ: reading an ISO/IEC 19794-5:2005 record",
-		"  fingers.iso19794  ISO/IEC 19794-4:2005, 1 fingers\n", "  face.iso39794  ISO/IEC 39794-5:2019, 1 faces\n", "  fingers.iso39794  ISO/IEC 39794-4:2019, 1 fingers\n"} {
+		"  fingers.iso19794  ISO/IEC 19794-4:2005, 1 finger\n", "  face.iso39794  ISO/IEC 39794-5:2019, 1 face\n", "  fingers.iso39794  ISO/IEC 39794-4:2019, 1 finger\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s%s", want, out, complaints)
 		}

@@ -30,6 +30,10 @@ func criteriaOf(m record.Manifest) []biometric.Criterion {
 func (c *canvas) rules(x, y float64, m record.Manifest) {
 	c.label(x, y, "Photograph")
 	q := faceQuality(m)
+	if q == nil && absent(m, biometric.Face) == notAsked {
+		c.text(x, y+38, regular, 15, muted, notAsked)
+		return
+	}
 	if q == nil {
 		c.text(x, y+38, regular, 15, muted, "nothing was measured")
 		return
@@ -130,7 +134,7 @@ func (c *canvas) signature(x, y float64, f *opened) {
 	c.label(x, y, "Signature")
 	img, what := decoded(f, "signature.png")
 	if img == nil {
-		what = unsigned(f.Manifest)
+		what = absent(f.Manifest, biometric.Signature)
 	}
 	c.pictureOr(written(img), what, x, y+14, 232, 118)
 	if img == nil {
@@ -161,29 +165,32 @@ func written(img image.Image) image.Image {
 	return grey.SubImage(box.Inset(-box.Dx() / 20))
 }
 
-func signatureOf(m record.Manifest) (biometric.Outcome, bool) {
-	i := slices.IndexFunc(m.Outcomes, func(o biometric.Outcome) bool { return o.Modality == biometric.Signature })
+// outcomeOf is what came of a modality; ok is false where nothing was asked.
+func outcomeOf(m record.Manifest, modality biometric.Modality) (o biometric.Outcome, ok bool) {
+	i := slices.IndexFunc(m.Outcomes, func(o biometric.Outcome) bool { return o.Modality == modality })
 	if i < 0 {
 		return biometric.Outcome{}, false
 	}
 	return m.Outcomes[i], true
 }
 
-// unsigned says why there is no signature.
-func unsigned(m record.Manifest) string {
-	o, asked := signatureOf(m)
+const notAsked = "not asked for"
+
+// absent says why there is no photograph or signature.
+func absent(m record.Manifest, modality biometric.Modality) string {
+	o, asked := outcomeOf(m, modality)
 	switch {
 	case len(o.Excepted) > 0:
 		return "excepted: " + lookOf(o.Excepted[0].Reason).name
 	case asked:
 		return "not captured"
 	}
-	return "not asked for"
+	return notAsked
 }
 
 // writing says how it was written.
 func writing(m record.Manifest) string {
-	o, _ := signatureOf(m)
+	o, _ := outcomeOf(m, biometric.Signature)
 	if len(o.Findings) == 0 {
 		return ""
 	}

@@ -43,7 +43,7 @@ func TestARecordSaysWhyItHasNoSignature(t *testing.T) {
 		"not captured":       {Outcomes: []biometric.Outcome{signature}},
 		"excepted: bandaged": {Outcomes: []biometric.Outcome{excepted}},
 	} {
-		if got := unsigned(m); got != want {
+		if got := absent(m, biometric.Signature); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
@@ -96,5 +96,24 @@ func TestASignatureIsDrawnLargeAndPrintsWithTheirMinutiae(t *testing.T) {
 	}
 	if n := count(sheet, image.Rect(left, top+18, left+fingerWidth, top+340), color.RGBA{R: 0xd8, G: 0x62, B: 0x8c, A: 0xff}); n == 0 {
 		t.Error("no minutiae are drawn")
+	}
+}
+
+func TestOfManyFingersEachHandHasARowWithThePlacesOfThoseThatAreNotThere(t *testing.T) {
+	d := newDepot(t)
+	r := intake(t, 1, d.station, 1, 3, 4, 6, 8, 9)
+	check(t, r.Manifest.Ledger.Set(biometric.Entry{Position: biometric.RightIndex, Reason: biometric.Missing, Permanent: true}))
+	d.add(r, nil)
+	if status, out, complaints := d.run(); status != 0 {
+		t.Fatalf("%s%s", out, complaints)
+	}
+	sheet := d.sheet()
+	const w, h = (fingerWidth - 4*12) / 5, 116
+	for n, empty := range map[int]bool{1: false, 2: true, 3: false, 6: false, 7: true, 9: false} {
+		x, y := margin+inside+fingersAt+(n-1)%5*(w+12), headHeight+84+18+(n-1)/5*(h+46)
+		frame := image.Rect(x+4, y+4, x+w-4, y+h-4)
+		if got := count(sheet, frame, faint); (got > frame.Dx()*frame.Dy()/2) != empty {
+			t.Errorf("finger %d: %d of %d pixels are of an empty frame", n, got, frame.Dx()*frame.Dy())
+		}
 	}
 }

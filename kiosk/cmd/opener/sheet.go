@@ -6,8 +6,10 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -164,6 +166,10 @@ func (c *canvas) label(x, y float64, s string) { c.text(x, y+4, bold, 15, muted,
 func (c *canvas) faces(x, y float64, f *opened) {
 	c.label(x, y, "Face")
 	img, what := decoded(f, "face.jpg")
+	if !has(f, "face.jpg") {
+		c.pictureOr(nil, absent(f.Manifest, biometric.Face), x, y+18, faceWidth, 400)
+		return
+	}
 	c.pictureOr(img, what, x, y+18, faceWidth, 400)
 	c.text(x, y+438, regular, 15, muted, c.fit(regular, 15, faceWidth, what))
 	if q := faceQuality(f.Manifest); q != nil {
@@ -182,28 +188,41 @@ func faceQuality(m record.Manifest) *biometric.Quality {
 	return nil
 }
 
-// fingers draws the prints, as large as their number allows.
-func (c *canvas) fingers(x, y float64, f *opened) {
-	var prints []record.Part
+// prints finds the prints of a record by their positions.
+func prints(f *opened) map[int]record.Part {
+	found := map[int]record.Part{}
 	for _, p := range f.record.Parts {
-		if strings.HasPrefix(p.Name, "fingers/") {
-			prints = append(prints, p)
+		var n int
+		if _, err := fmt.Sscanf(p.Name, "fingers/%02d", &n); err == nil { // the reader has checked the name
+			found[n] = p
 		}
 	}
-	c.label(x, y, fmt.Sprintf("Fingers captured: %d", len(prints)))
-	if len(prints) == 0 {
+	return found
+}
+
+// fingers draws the prints, as large as their number allows: a few beside each other, more of them hand by hand, with the places of
+// those that are not there.
+func (c *canvas) fingers(x, y float64, f *opened) {
+	found := prints(f)
+	c.label(x, y, fmt.Sprintf("Fingers captured: %d", len(found)))
+	if len(found) == 0 {
 		c.pictureOr(nil, "none", x, y+18, fingerWidth, 316)
 		return
 	}
-	columns, rows := (len(prints)+1)/2, 2
-	if len(prints) <= 4 {
-		columns, rows = len(prints), 1
+	shown, columns, rows := slices.Sorted(maps.Keys(found)), len(found), 1
+	if len(found) > 4 {
+		shown, columns, rows = []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 5, 2
 	}
 	w := min((fingerWidth-float64(columns-1)*12)/float64(columns), 225)
 	h := min(360/float64(rows)-44, w*1.41)
-	for i, p := range prints {
+	for i, n := range shown {
 		px, py := x+float64(i%columns)*(w+12), y+18+float64(i/columns)*(h+46)
-		c.print(f, p, px, py, w, h)
+		if p, ok := found[n]; ok {
+			c.print(f, n, p, px, py, w, h)
+		} else {
+			c.pictureOr(nil, lookOf(f.Manifest.Ledger[n-1].Reason).name, px, py, w, h)
+			c.fingerName(n, px, py+h, w)
+		}
 	}
 	note := printsBy(f.Manifest)
 	if w >= roomy {
@@ -226,23 +245,25 @@ func printsBy(m record.Manifest) string {
 const roomy = 140
 
 // print draws one print with its minutiae where there is room, its name and its quality.
-func (c *canvas) print(f *opened, p record.Part, x, y, w, h float64) {
+func (c *canvas) print(f *opened, n int, p record.Part, x, y, w, h float64) {
 	img, what := decoded(f, p.Name)
 	at := c.pictureOr(img, what, x, y, w, h)
 	if grey, ok := img.(*image.Gray); ok && w >= roomy {
 		c.minutiae(grey, at)
 	}
-	var n int
-	_, _ = fmt.Sscanf(p.Name, "fingers/%02d", &n) // the reader has checked the name
-	name := biometric.FingerPosition(n).String()
-	title := fmt.Sprintf("%d  %s", n, strings.ReplaceAll(name, "-", " "))
-	if hand, finger, _ := strings.Cut(name, "-"); c.width(bold, 14, title) > w {
-		title = fmt.Sprintf("%d  %s. %s", n, hand[:1], finger)
-	}
-	c.text(x, y+h+18, bold, 14, ink, c.fit(bold, 14, w, title))
+	c.fingerName(n, x, y+h, w)
 	if q := f.Manifest.Ledger[n-1].Quality; q != nil {
 		c.quality(x, y+h+25, w, *q)
 	}
+}
+
+// fingerName writes which finger it is; hands are shortened where the longest of all names would not fit.
+func (c *canvas) fingerName(n int, x, y, w float64) {
+	hand, finger, _ := strings.Cut(biometric.FingerPosition(n).String(), "-")
+	if c.width(bold, 14, "10  right middle") > w {
+		hand = hand[:1] + "."
+	}
+	c.text(x, y+18, bold, 14, ink, c.fit(bold, 14, w, fmt.Sprintf("%d  %s %s", n, hand, finger)))
 }
 
 // quality draws a score as a bar with its number.
@@ -260,8 +281,18 @@ func (c *canvas) pictureOr(img image.Image, what string, x, y, w, h float64) pla
 		return c.picture(img, x, y, w, h)
 	}
 	c.box(x, y, w, h, 6, faint, line)
-	c.centred(x+w/2, y+h/2+5, regular, 16, muted, c.fit(regular, 16, w-12, what))
+	if c.width(regular, 16, what) <= w-12 {
+		c.centred(x+w/2, y+h/2+5, regular, 16, muted, what)
+		return placed{}
+	}
+	for i, word := range strings.Fields(what) { // in a narrow frame each word has a line
+		c.centred(x+w/2, y+h/2+5+float64(i)*18, regular, 13, muted, c.fit(regular, 13, w-12, word))
+	}
 	return placed{}
+}
+
+func has(f *opened, name string) bool {
+	return slices.ContainsFunc(f.record.Parts, func(p record.Part) bool { return p.Name == name })
 }
 
 // maxSide bounds the images that are drawn, in px.
