@@ -2,10 +2,13 @@ package ansinist_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -341,6 +344,15 @@ func TestABrokenRuleIsNamedWithItsFieldAndEdition(t *testing.T) {
 		"eight bits of no set":      {both(drop(0, 15), set(1, 3, "x")), "field 2.004: it must be of 7-bit characters, since field 1.015 DCS names no other"},
 		"no photograph":             {reference(2, 994), "field 10.999 DATA: it is mandatory"},
 		"a photograph of nothing":   {func(f *ansinist.File) { f.Records[2].Image = []byte{} }, "field 10.999 DATA: it is mandatory and must not be empty"},
+		"a long comment":            {set(3, 20, strings.Repeat("x", 127)), "field 14.020 COM: it must have at most 126 characters"},
+		"a device of two words":     {set(3, 904, "a\x1fb"), "field 14.904 MMS: it must be make, model and serial number"},
+		"another image's hash":      {set(3, 996, strings.Repeat("0f", 32)), "field 14.996 HAS: it must be the SHA-256 of the image, and is another's"},
+		"a hash that is none":       {set(3, 996, "0f"), "field 14.996 HAS: it must be a SHA-256"},
+		"eyes of no colour":         {set(2, 27, "RED"), "field 10.027 SEC: it must be one of BLK"},
+		"hair of no colour":         {set(2, 28, "BRO\x1eMAR"), "field 10.028 SHC: it must be one of XXX"},
+		"a pose beyond":             {set(2, 21, "-181"), "field 10.021 POA: it must be an angle"},
+		"nobody beside it":          {set(3, 30, "ALONE"), "field 14.030 DMM: it must be one of CONTROLLED"},
+		"country codes of nobody":   {set(0, 18, "FIPS"), "field 1.018 GNS: it must be one of ISO, GENC"},
 		"half a photograph":         {halve(2), "field 10.999 DATA: the image must be whole, and is cut"},
 		"half a print":              {halve(3), "field 14.999 DATA: the image must be whole, and is cut"},
 		"half a slap's reasons":     {both(set(5, 13, "14"), set(5, 18, "7\x1fXX\x1e8\x1fXX")), "field 14.999 DATA: an image is mandatory unless 14.018 AMP says why each finger"},
@@ -429,6 +441,7 @@ func TestEachEditionIsHeldToItsOwnRules(t *testing.T) {
 		"no image in 2000":                      {version(ansinist.V2000, drop(2, 13), drop(2, 24), drop(3, 24), drop(4, 18), drop(4, 21), drop(4, 22), drop(4, 23), drop(4, 24), drop(5, 18)), "field 14.999 DATA: it is mandatory (a rule of ANSI/NIST-ITL 1-2000)"},
 		"no impression without a print in 2015": {drop(5, 3), ""},
 		"which 2013 wants":                      {version(ansinist.V2013, drop(5, 3)), "field 14.003 IMP: it is mandatory (a rule of ANSI/NIST-ITL 1-2011 Update 2013)"},
+		"a user's own field in 2007":            {version(ansinist.V2007, set(3, 904, "mine"), set(3, 996, "mine")), ""},
 		"a picture elsewhere":                   {version(ansinist.V2013, reference(2)), ""},
 		"a print elsewhere":                     {version(ansinist.V2015, reference(3)), ""},
 		"which 2011 doesn't have":               {version(ansinist.V2011, reference(2)), "field 10.994 EFR: this edition does not have the field"},
@@ -447,6 +460,64 @@ func TestEachEditionIsHeldToItsOwnRules(t *testing.T) {
 	} {
 		_, err := ansinist.Parse(spoil(t, c.change))
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTheHashOfAnImageIsHeldToIt(t *testing.T) {
+	sum := sha256.Sum256(recordtest.PNG(t, 24, 32))
+	if _, err := ansinist.Parse(spoil(t, set(3, 996, hex.EncodeToString(sum[:])))); err != nil {
+		t.Error(err)
+	}
+}
+
+// beside adds a record of another type, with these fields behind IDC.
+func beside(t *testing.T, kind int, image []byte, pairs ...string) error {
+	t.Helper()
+	r := ansinist.Record{Type: kind, Fields: []ansinist.Field{ansinist.Text(2, "40")}, Image: image}
+	for _, p := range pairs {
+		number, value, _ := strings.Cut(p, ":")
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Fields = append(r.Fields, ansinist.Text(n, value))
+	}
+	_, err := ansinist.Parse(spoil(t, func(f *ansinist.File) { f.Records = append(f.Records, r) }))
+	return err
+}
+
+func TestRecordsOfOtherTypesStandBesideOurs(t *testing.T) {
+	png := recordtest.PNG(t, 24, 32)
+	sized := func(more ...string) []string {
+		return append(more, "4:X", "5:20260302", "6:24", "7:32", "8:1", "9:500", "10:500", "11:PNG", "12:8")
+	}
+	for name, c := range map[string]struct {
+		kind   int
+		image  []byte
+		fields []string
+		want   string
+	}{
+		"minutiae":                  {9, nil, []string{"3:0", "4:U", "137:100\x1f100\x1f90\x1f1\x1f50"}, ""},
+		"minutiae of no format":     {9, nil, []string{"3:0", "4:X"}, "field 9.004 FMT: it must be one of S, U"},
+		"a latent print":            {13, png, sized("3:4", "13:19"), ""},
+		"without its image":         {13, nil, sized("3:4", "13:19")[:4], "field 13.999 DATA: it is mandatory"},
+		"of no ridges":              {13, png, sized("3:4", "13:39"), "field 13.013 FGP: it must be a friction ridge position"},
+		"a palm":                    {15, png, sized("3:10", "13:21"), ""},
+		"a palm that is no palm":    {15, png, sized("3:10", "13:2"), "field 15.013 FGP: it must be a palm position"},
+		"a palm that is not there":  {15, nil, []string{"3:10", "4:X", "5:20260302", "13:21", "18:21\x1fXX"}, ""},
+		"an image of a test":        {16, png, sized("3:thing"), ""},
+		"an iris":                   {17, png, sized("3:1", "13:GRAY"), ""},
+		"an iris of a third eye":    {17, png, sized("3:3", "13:GRAY"), "field 17.003 ELR: it must be a number from 0 to 2"},
+		"an iris that is not there": {17, nil, []string{"3:1", "4:X", "5:20260302", "28:MISSING"}, ""},
+		"an iris without an image":  {17, nil, []string{"3:1", "4:X", "5:20260302"}, "field 17.999 DATA: it is mandatory"},
+		"DNA":                       {18, nil, []string{"3:1", "4:X"}, ""},
+		"a sole":                    {19, png, sized("3:30", "13:61"), ""},
+		"CBEFF":                     {99, []byte{1, 0x1c, 0x1d}, []string{"4:X", "5:20260302", "100:0101", "101:8", "103:27", "104:1025"}, ""},
+		"CBEFF without an owner":    {99, []byte{1}, []string{"4:X", "5:20260302", "100:0101", "101:8", "104:1025"}, "field 99.103 BFO: it is mandatory"},
+	} {
+		if err := beside(t, c.kind, c.image, c.fields...); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

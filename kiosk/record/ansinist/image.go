@@ -52,8 +52,10 @@ func (p *parser) wholeImage(c scope) error {
 func (p *parser) imageless(c scope) error {
 	_, elsewhere := c.record.Field(994)
 	_, missing := c.record.Field(18)
+	_, damaged := c.record.Field(28)
 	switch kind := c.record.Type; {
-	case elsewhere && c.version >= V2013, kind == 14 && c.version >= V2007 && excused(c.record), kind == 15 && c.version >= V2011 && missing:
+	case elsewhere && c.version >= V2013, kind == 14 && c.version >= V2007 && excused(c.record), (kind == 15 || kind == 19) && c.version >= V2011 && missing,
+		kind == 17 && c.version >= V2011 && damaged:
 		return nil
 	case kind == 14 && c.version >= V2007:
 		return p.fail(imageField, "an image is mandatory unless 14.018 AMP says why each finger of 14.013 FGP has none")

@@ -67,13 +67,25 @@ func rules(kind int) []rule {
 		return append(head, must(3, "IMP", between(0, 43)), must(4, "FMT", oneOf("S", "U")))
 	case 10:
 		return append(head, faceRules()...)
-	case 13, 14, 15:
+	case 13, 14, 15, 19:
 		return append(head, frictionRules(kind)...)
 	case 16:
-		head = append(head, must(3, "UDI", nil), must(4, "SRC", nil), must(5, "UTD", captured), external())
+		head = append(append(head, must(3, "UDI", nil), must(4, "SRC", nil), must(5, "UTD", captured)), commonRules()...)
 		return append(head, imageRules("BPX", between(1, 64))...)
+	case 17:
+		head = append(append(head, must(3, "ELR", between(0, 2)), must(4, "SRC", nil), must(5, "ICD", captured), imaged(13, "CSP", colourSpace)), commonRules()...)
+		return append(append(head, may(28, "DME", nil)), imageRules("BPX", between(1, 64))...)
+	case 99:
+		head = append(head, must(4, "SRC", nil), must(5, "BCD", nil), must(100, "HDV", nil), must(101, "BTY", nil), may(102, "BDQ", nil), must(103, "BFO", nil), must(104, "BFT", nil))
+		return append(head, commonRules()...)
 	}
 	return head
+}
+
+// commonRules are of fields that all tagged records of samples share. Numbers from 200 on were free for users before 2011.
+func commonRules() []rule {
+	return append(since(V2011, may(902, "ANN", nil), may(903, "DUI", matches(`^[MP].{12,15}$`, "M or P and 12 to 15 characters")), may(904, "MMS", makeModelSerial),
+		may(993, "SAN", text(125)), may(995, "ASC", nil), may(996, "HAS", hash), may(997, "SOR", nil), may(998, "GEO", nil)), since(V2013, may(994, "EFR", text(200)))...)
 }
 
 func transactionRules() []rule {
@@ -86,7 +98,7 @@ func transactionRules() []rule {
 	}
 	list = append(list, since(V2000, may(13, "DOM", domain), may(14, "GMT", utc), may(15, "DCS", characterSets))...)
 	list = append(list, since(V2011, may(16, "APS", nil), may(17, "ANM", nil))...)
-	return append(list, since(V2013, may(18, "GNS", nil))...)
+	return append(list, since(V2013, may(18, "GNS", oneOf("ISO", "GENC")))...)
 }
 
 func binaryRules(kind int) []rule {
@@ -101,23 +113,24 @@ func imageRules(last string, c check) []rule {
 	}
 }
 
-// external is the reference to an image that is not in the file.
-func external() rule { return since(V2013, may(994, "EFR", nil))[0] }
-
 func faceRules() []rule {
-	list := []rule{must(3, "IMT", imageType), must(4, "SRC", nil), must(5, "PHD", captured), external()}
+	list := append([]rule{must(3, "IMT", imageType), must(4, "SRC", nil), must(5, "PHD", captured)}, commonRules()...)
 	list = append(list, imageRules("CSP", colourSpace)...)
 	list = append(list, since(V2007, may(13, "SAP", acquisitionProfile), may(24, "SQS", qualities(0)))...)
-	return append(list, may(20, "POS", oneOf("F", "R", "L", "A", "D")), may(21, "POA", nil), may(38, "COM", nil), may(904, "MMS", nil), may(992, "T2C", between(0, 99)))
+	return append(list, may(16, "SHPS", between(1, 99999)), may(17, "SVPS", between(1, 99999)), may(20, "POS", oneOf("F", "R", "L", "A", "D")), may(21, "POA", angle),
+		may(27, "SEC", eyeColour), may(28, "SHC", hairColour), may(30, "DMM", monitored), may(38, "COM", comment), may(992, "T2C", between(0, 99)))
 }
 
 func frictionRules(kind int) []rule {
-	position := map[int]check{13: list(ridgePosition), 14: fingerPosition, 15: list(palmPosition)}[kind]
-	all := []rule{{3, "IMP", printed, between(0, 43), ""}, must(4, "SRC", nil), must(5, "FCD", captured), must(13, "FGP", position), external(),
-		may(16, "SHPS", between(1, 99999)), may(17, "SVPS", between(1, 99999)), may(904, "MMS", nil)}
-	all = append(all, imageRules("BPX", between(1, 64))...)
+	position := map[int]check{13: list(ridgePosition), 14: fingerPosition, 15: list(palmPosition), 19: list(between(60, 79))}[kind]
+	all := []rule{{3, "IMP", printed, between(0, 43), ""}, must(4, "SRC", nil), must(5, map[int]string{13: "LCD", 14: "FCD", 15: "PCD", 19: "PCD"}[kind], captured),
+		must(13, "FGP", position), may(16, "SHPS", between(1, 99999)), may(17, "SVPS", between(1, 99999)), may(20, "COM", comment), may(30, "DMM", monitored)}
+	all = append(append(all, commonRules()...), imageRules("BPX", between(1, 64))...)
+	if kind == 15 || kind == 19 {
+		all = append(all, may(18, "AMP", nil))
+	}
 	if kind == 14 {
-		all = append(all, may(20, "COM", nil))
+		all = append(all, may(26, "SCF", between(1, 255)), may(27, "SIF", oneOf("Y")))
 		all = append(all, since(V2007, may(18, "AMP", amputations), may(21, "SEG", segments), may(22, "NQM", nfiq), may(23, "SQM", segmentQuality),
 			may(24, "FQM", qualities(1)))...)
 	}
@@ -150,6 +163,8 @@ func (p *parser) apply(rule rule, c scope) error {
 	switch {
 	case !ok && c.owes(rule.need):
 		return p.fail(rule.number, "it is mandatory")
+	case ok && c.version < rule.since && rule.number >= 200 && c.version < V2011: // one of the user's own
+		return nil
 	case ok && c.version < rule.since:
 		return p.fail(rule.number, "this edition does not have the field: it came with %s", rule.since.Edition())
 	case ok && len(f.Value) == 0 && c.owes(rule.need):
@@ -183,8 +198,10 @@ func (p *parser) whole(c scope) error {
 			return p.fail(13, "it is mandatory where 10.003 IMT is FACE")
 		}
 		return p.wholeImage(c)
-	case kind >= 13 && kind <= 16:
+	case kind >= 13 && kind <= 17 || kind == 19:
 		return p.wholeImage(c)
+	case kind == 99 && len(c.record.Image) == 0:
+		return p.fail(imageField, "it is mandatory")
 	}
 	return nil
 }
