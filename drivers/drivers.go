@@ -94,6 +94,12 @@ type PenEvent struct {
 	At    time.Duration // since Strokes began
 }
 
+// StillSizer is the power of a camera that knows how large its photographs will be. It is found by type assertion.
+type StillSizer interface {
+	// StillSize is width and height, px; errors.ErrUnsupported where the camera does not tell.
+	StillSize(ctx context.Context) (width, height int, err error)
+}
+
 // SelfTester is the power of a device that can test itself. It is found by type assertion.
 type SelfTester interface {
 	SelfTest(ctx context.Context) (SelfTest, error)

@@ -48,6 +48,7 @@ const (
 	formatJFIF uint16 = 0x3808
 
 	propBatteryLevel uint16 = 0x5001
+	propImageSize    uint16 = 0x5003
 )
 
 // The container of the USB binding (annex D.3): length, type, code, transaction id; then parameters or payload.

@@ -98,6 +98,15 @@ func TestObjectInfoVector(t *testing.T) {
 	}
 }
 
+func TestASizeIsTwoNumbersWithAnXBetween(t *testing.T) {
+	for text, want := range map[string][2]int{"1920x1080": {1920, 1080}, "640x480": {640, 480}, "": {}, "L": {}, "0x5": {}, "1920": {}, "-3x4": {},
+		"1920x1080x2": {}, "99999999x2": {}, "1920x": {}} {
+		if w, h := parseSize(text); [2]int{w, h} != want {
+			t.Errorf("%q is %d x %d", text, w, h)
+		}
+	}
+}
+
 func TestPropertyVectors(t *testing.T) {
 	for _, c := range []struct {
 		name, bytes string

@@ -82,7 +82,7 @@ func (l *leftovers) has(id usb.Identity) bool {
 	return l.seen[id]
 }
 
-// camera is an open camera. It implements [drivers.Camera] and [drivers.SelfTester].
+// camera is an open camera. It implements [drivers.Camera], [drivers.SelfTester] and [drivers.StillSizer].
 type camera struct {
 	link *link
 	info drivers.Info
@@ -105,6 +105,7 @@ type camera struct {
 var (
 	_ drivers.Camera     = (*camera)(nil)
 	_ drivers.SelfTester = (*camera)(nil)
+	_ drivers.StillSizer = (*camera)(nil)
 )
 
 // open starts a session. What an earlier owner left half done is cleared away once.

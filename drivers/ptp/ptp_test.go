@@ -127,6 +127,20 @@ func TestNoPhotographStaysOnTheCamera(t *testing.T) {
 	})
 }
 
+func TestACameraTellsHowLargeItsPhotographsAre(t *testing.T) {
+	s := scene(t)
+	synctest.Test(t, func(t *testing.T) {
+		cam := open(t, usbtest.Attach(camera(s)))
+		if w, h, err := cam.(drivers.StillSizer).StillSize(t.Context()); err != nil || w != 800 || h != 600 {
+			t.Errorf("%d x %d, %v", w, h, err)
+		}
+		document := openAs(t, ptp.Options{Document: 1}.Driver(), usbtest.Attach(camera(s)))
+		if _, _, err := document.(drivers.StillSizer).StillSize(t.Context()); !errors.Is(err, errors.ErrUnsupported) || drivers.Verdict(err) != "" {
+			t.Errorf("of a document: %v", err)
+		}
+	})
+}
+
 func TestLiveViewIsPaced(t *testing.T) {
 	s := scene(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"loket/drivers"
@@ -15,6 +18,45 @@ const exposeLimit = 8 * time.Second
 // errNoShutter says that the camera can't be made to take a photograph.
 var errNoShutter = fmt.Errorf("taking a photograph: this camera announces no capture by a host: %w "+
 	"(hint: use a camera with operation 100E)", errors.ErrUnsupported)
+
+var errNoSize = fmt.Errorf("asking for the size of photographs: this camera does not tell: %w", errors.ErrUnsupported)
+
+// StillSize asks for the property ImageSize, 5003, a text like "1920x1080". A camera that has no such property, or a text of
+// another kind in it, gives an error that is [errors.ErrUnsupported].
+func (c *camera) StillSize(ctx context.Context) (width, height int, err error) {
+	if c.document != 0 || !slices.Contains(c.device.properties, propImageSize) {
+		return 0, 0, errNoSize
+	}
+	err = c.run(ctx, "asking for the size of photographs", func(ctx context.Context) error {
+		b := &buffer{limit: maxDataset}
+		if _, err := c.link.must(ctx, b, opGetDevicePropDesc, uint32(propImageSize)); err != nil {
+			return err
+		}
+		p, err := parseProperty(b.b)
+		if err == nil {
+			width, height = parseSize(p.current.text)
+		}
+		return err
+	})
+	if err == nil && width == 0 {
+		err = errNoSize
+	}
+	return width, height, err
+}
+
+// maxSide bounds the sides that a camera may claim, px.
+const maxSide = 1 << 16
+
+// parseSize reads "WxH"; zeros for anything else.
+func parseSize(text string) (width, height int) {
+	w, h, _ := strings.Cut(text, "x")
+	width, wrong := strconv.Atoi(w)
+	height, alsoWrong := strconv.Atoi(h)
+	if wrong != nil || alsoWrong != nil || width < 1 || height < 1 || width > maxSide || height > maxSide {
+		return 0, 0
+	}
+	return width, height
+}
 
 // Still takes a photograph, fetches it and deletes it from the camera. A photograph that can't be deleted is not returned
 // either. A camera without remote shutter gives an error that is [errors.ErrUnsupported] and no fault. A camera that was

@@ -157,11 +157,26 @@ func (c *Centre) DeskEvent(ctx context.Context, line string) error {
 
 func event(ctx context.Context, control, line string) error {
 	doing, _, _ := strings.Cut(line, " ") // what follows may be a code
-	body, err := json.Marshal(map[string]string{"event": line})
+	return ask(ctx, control+"/v1/events", doing, map[string]string{"event": line})
+}
+
+// Play has the simulated person and devices follow a scenario that is built in, in place of the one before.
+func (c *Centre) Play(ctx context.Context, scenario string) error {
+	return ask(ctx, c.Control()+"/v1/scenario", scenario, map[string]string{"name": scenario})
+}
+
+// Step moves the time of devices that were started with --stepped.
+func (c *Centre) Step(ctx context.Context, by time.Duration) error {
+	return ask(ctx, c.Control()+"/v1/step", "time", map[string]string{"by": by.String()})
+}
+
+// ask posts a request to the control API of simulated devices.
+func ask(ctx context.Context, address, doing string, request map[string]string) error {
+	body, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, control+"/v1/events", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -177,11 +192,20 @@ func event(ctx context.Context, control, line string) error {
 	return nil
 }
 
+// Line is the line of its scenario that the simulated person is at; 0 before the first.
+func (c *Centre) Line(ctx context.Context) (int, error) {
+	s, err := state(ctx, c.Control())
+	return s.Scenario.Line, err
+}
+
 // simState is what a simulator tells of its person.
 type simState struct {
 	Person            int    `json:"person"`
 	Seed              uint64 `json:"seed"`
 	HumanMilliseconds int64  `json:"human_ms"`
+	Scenario          struct {
+		Line int `json:"line"`
+	} `json:"scenario"`
 }
 
 // state asks a simulator how its person is.

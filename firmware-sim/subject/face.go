@@ -236,11 +236,11 @@ func posed(p synth.Scene, pose Pose, degrees float64) synth.Scene {
 	case TooClose:
 		p.Distance = 0.5
 	case OffCentre:
-		p.X = 0.28
+		p.X = 0.38
 	case Dark:
 		p.Light = 0.1
 	case Bright:
-		p.Light = 2.6
+		p.Light = 5
 	case SideLight:
 		p.LightFrom = 85
 	case Blurred:

@@ -37,7 +37,6 @@ type Acquirer struct {
 	Encoder  FingerEncoder    // nil: our own, which is not certified
 	Now      func() time.Time // stamps attempts; nil: time.Now
 	Steady   time.Duration    // for how long the live view is good before a photograph is taken; 0: half a second
-	Patience time.Duration    // of the live view with somebody in it, after which a photograph is taken anyway; 0: 3 s
 	Former   []Print          // fingers of the same person that were captured before; only read
 }
 
@@ -81,7 +80,7 @@ var ErrKeep = errors.New("an attendant accepts the best so far")
 func (a *Acquirer) Capture(ctx context.Context, step plan.Step, device drivers.Device, watch func(Progress)) (Result, error) {
 	c := &capture{
 		step: step, device: device.Info(), watch: watch,
-		finger: a.Finger, face: a.Face, comparer: a.Comparer, encoder: a.Encoder, now: a.Now, steady: a.Steady, patience: a.Patience,
+		finger: a.Finger, face: a.Face, comparer: a.Comparer, encoder: a.Encoder, now: a.Now, steady: a.Steady,
 		former: a.Former, attempts: []biometric.Attempt{}, repeats: map[biometric.FingerPosition]int{},
 	}
 	c.defaults()
@@ -114,7 +113,7 @@ type capture struct {
 	encoder  FingerEncoder
 	now      func() time.Time
 	steady   time.Duration
-	patience time.Duration
+	still    image.Point // px of the camera's photographs; zero where they are not known
 
 	outer, ctx context.Context // the caller's, and the same with the step's limit
 	attempts   []biometric.Attempt
@@ -145,9 +144,6 @@ func (c *capture) defaults() {
 	}
 	if c.steady == 0 {
 		c.steady = time.Second / 2
-	}
-	if c.patience == 0 {
-		c.patience = 3 * time.Second
 	}
 }
 

@@ -570,7 +570,7 @@ func TestThePhotographIsTakenOnceTheViewIsSteady(t *testing.T) {
 	}
 	c = &camera{shots: []taken{photoOf(80, 1)}, frames: [][]byte{{10, 1}}}
 	r, took, err := photograph(t, "nl-residence-permit", c)
-	if err != nil || r.Status != biometric.Accepted || took != 91*33*time.Millisecond { // the first frame after three seconds
+	if err != nil || r.Status != biometric.Accepted || took != 243*33*time.Millisecond { // the first frame after the policy's eight seconds
 		t.Errorf("without a steady view: %s after %v, %v", r.Status, took, err)
 	}
 	c = &camera{shots: []taken{photoOf(10, 1)}}

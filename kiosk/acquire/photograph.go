@@ -1,8 +1,10 @@
 package acquire
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"image"
 	"slices"
 
 	"loket/drivers"
@@ -24,6 +26,7 @@ type photo struct {
 // photograph takes photographs by the step's rules and keeps the best; of equals the newer.
 func (c *capture) photograph(camera drivers.Camera) (Result, error) {
 	var best *photo
+	c.still = stillSize(c.ctx, camera)
 	for made := 0; c.more(made); made++ {
 		got, err := c.shoot(camera)
 		switch {
@@ -48,6 +51,19 @@ func (c *capture) photograph(camera drivers.Camera) (Result, error) {
 		return c.develop(best, biometric.Accepted, nil)
 	}
 	return c.develop(best, biometric.Rejected, nil)
+}
+
+// stillSize asks a camera how large its photographs will be; zero where it does not tell. A camera that fails says so again when it is used.
+func stillSize(ctx context.Context, camera drivers.Camera) image.Point {
+	s, ok := camera.(drivers.StillSizer)
+	if !ok {
+		return image.Point{}
+	}
+	width, height, err := s.StillSize(ctx)
+	if err != nil {
+		return image.Point{}
+	}
+	return image.Pt(width, height)
 }
 
 // stopped ends a capture from outside. An attendant may accept the best so far.

@@ -1,8 +1,10 @@
 package acquire
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"image/jpeg"
 	"sync"
 	"time"
 
@@ -15,12 +17,13 @@ import (
 var errSteady = errors.New("the view is steady")
 
 // noOne is how many times longer patience is while nobody is seen: a photograph of an empty chair helps no one.
-const noOne = 5
+const noOne = 2
 
 // view runs the live view until what it shows has been good for a while, or patience ends. A camera without live view is taken as
 // it is. Frames are passed on as they come; they are judged beside that, the newest first, and what comes meanwhile is left out.
 func (c *capture) view(camera drivers.Camera) error {
-	ctx, cancel := context.WithTimeout(c.ctx, noOne*c.patience)
+	patience, _ := c.step.Patience()
+	ctx, cancel := context.WithTimeout(c.ctx, noOne*patience)
 	defer cancel()
 	began := c.now()
 	w := &watcher{capture: c, changed: make(chan struct{}, 1)}
@@ -32,7 +35,7 @@ func (c *capture) view(camera drivers.Camera) error {
 		if hint == biometric.HintNoFace {
 			began = c.now() // patience begins once somebody is there
 		}
-		if steady || c.now().Sub(began) >= c.patience {
+		if steady || c.now().Sub(began) >= patience {
 			return errSteady
 		}
 		return nil
@@ -62,7 +65,8 @@ type watcher struct {
 	steady bool
 
 	before *face.Face // of the frame before; run's own
-	since  time.Time  // from when on everything was good; zero: it is not
+	good   spell      // of all that is mandatory
+	best   spell      // of that and all that the person can mend
 }
 
 // offer puts a copy of a frame up for judgement and gives what is known of those before.
@@ -93,38 +97,52 @@ func (w *watcher) run(ctx context.Context) {
 		frame, at := w.newest, w.at
 		w.newest = nil
 		w.mu.Unlock()
-		good, hint := w.judge(frame)
+		good, best, hint := w.judge(frame)
 		w.mu.Lock()
-		w.hint, w.steady = hint, w.lasting(good, at)
+		w.hint, w.steady = hint, w.lasting(good, best, at)
 		clear(frame)
 		w.spare = frame[:0]
 		w.mu.Unlock()
 	}
 }
 
-// judge looks at one frame. A frame that can't be judged is not good.
-func (w *watcher) judge(frame []byte) (good bool, hint biometric.Hint) {
-	report, err := w.capture.face.Analyse(frame, w.capture.wantLive(w.before))
+// judge looks at one frame: whether all that is mandatory holds, and also all that the person can mend. A frame that can't be judged is
+// not good.
+func (w *watcher) judge(frame []byte) (good, best bool, hint biometric.Hint) {
+	report, err := w.capture.face.Analyse(frame, w.capture.wantLive(frame, w.before))
 	w.before = nil
 	if err != nil {
-		return false, biometric.HintNone
+		return false, false, biometric.HintNone
 	}
 	if len(report.Faces) == 1 {
 		w.before = &report.Faces[0]
 	}
-	return report.Meets && report.Quality.Score >= w.capture.step.Threshold, report.Hint
+	good = report.Meets && report.Quality.Score >= w.capture.step.Threshold
+	return good, good && !report.Mend, report.Hint
 }
 
-// lasting reports whether all frames have been good for long enough, up to one that came at a time.
-func (w *watcher) lasting(good bool, at time.Time) bool {
+// lasting reports whether frames up to one that came at a time have been good for long enough: all in all, or for as long as the policy
+// waits for what is optional.
+func (w *watcher) lasting(good, best bool, at time.Time) bool {
+	_, optional := w.capture.step.Patience()
+	steady := w.capture.steady
+	lasts := w.good.goesOn(good, at)
+	return w.best.goesOn(best, at) >= steady && best || good && lasts >= max(steady, optional)
+}
+
+// spell is a time in which something held without a break.
+type spell struct{ since time.Time } // zero: it does not hold
+
+// goesOn gives how long it has held, up to now.
+func (s *spell) goesOn(holds bool, now time.Time) time.Duration {
 	switch {
-	case !good:
-		w.since = time.Time{}
-		return false
-	case w.since.IsZero():
-		w.since = at
+	case !holds:
+		s.since = time.Time{}
+		return 0
+	case s.since.IsZero():
+		s.since = now
 	}
-	return at.Sub(w.since) >= w.capture.steady
+	return now.Sub(s.since)
 }
 
 func (w *watcher) wipe() {
@@ -132,23 +150,50 @@ func (w *watcher) wipe() {
 	clear(w.spare[:cap(w.spare)])
 }
 
-// wantLive is what a frame of the live view must reach: what does not hang on how many pixels a photograph will have.
-func (c *capture) wantLive(before *face.Face) face.Want {
+// wantLive is what a frame of the live view must reach. How many pixels a photograph will have is judged where the camera tells how much
+// larger than a frame that is.
+func (c *capture) wantLive(frame []byte, before *face.Face) face.Want {
 	want := face.Want{Before: before}
 	if c.step.Image == nil || len(c.step.Criteria) == 0 {
 		return want
 	}
-	g := c.geometry()
-	g.MinWidth, g.MinHeight = 0, 0
+	part := c.part(frame)
+	g := c.geometry().Scaled(part)
 	want.Portrait = &g
 	for _, criterion := range c.step.Criteria {
 		switch criterion.Name {
-		case face.ImageWidth, face.ImageHeight, face.EyeDistance:
+		case face.ImageWidth, face.ImageHeight:
 			continue
+		case face.EyeDistance:
+			criterion = scaled(criterion, part)
 		}
 		want.Criteria = append(want.Criteria, criterion)
 	}
 	return want
+}
+
+// part is how wide a frame is as a share of a photograph; 0 where that is not known.
+func (c *capture) part(frame []byte) float64 {
+	if c.still.X == 0 {
+		return 0
+	}
+	config, err := jpeg.DecodeConfig(bytes.NewReader(frame))
+	if err != nil {
+		return 0
+	}
+	return float64(config.Width) / float64(c.still.X)
+}
+
+// scaled is a criterion for lengths in px that come out as a share of what they will be; for 0 it asks for nothing.
+func scaled(c biometric.Criterion, part float64) biometric.Criterion {
+	limit := func(v *float64) *float64 {
+		if v == nil || part == 0 {
+			return nil
+		}
+		return new(*v * part)
+	}
+	c.Min, c.Max = limit(c.Min), limit(c.Max)
+	return c
 }
 
 // geometry is that of the step's photograph.

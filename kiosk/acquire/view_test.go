@@ -17,6 +17,7 @@ import (
 	"loket/firmware-sim/synth"
 	"loket/kiosk/biometric"
 	"loket/kiosk/biometric/face"
+	"loket/kiosk/plan"
 )
 
 // slow is an analyser that takes its time, and counts how often it is asked at once.
@@ -59,7 +60,7 @@ func TestPreviewFramesDoNotWaitForTheAnalyserWhichSeesTheNewest(t *testing.T) {
 		var shown []time.Duration
 		start := time.Now()
 		c := &capture{ctx: t.Context(), outer: t.Context(), step: step(t, "nl-residence-permit", "face"), face: analyser, now: time.Now,
-			steady: time.Second / 2, patience: 3 * time.Second, watch: func(Progress) { shown = append(shown, time.Since(start)) }}
+			steady: time.Second / 2, watch: func(Progress) { shown = append(shown, time.Since(start)) }}
 		if err := c.view(&numbered{}); err != nil {
 			t.Fatal(err)
 		}
@@ -79,6 +80,95 @@ func TestPreviewFramesDoNotWaitForTheAnalyserWhichSeesTheNewest(t *testing.T) {
 			}
 		}
 	})
+}
+
+// person does better with time, at a camera's frames.
+type person struct {
+	started time.Time
+	until   map[biometric.Hint]time.Duration // what is wrong, for how long; what is no fault of the eyes is mandatory
+}
+
+func (p *person) Analyse([]byte, face.Want) (face.Report, error) {
+	r := face.Report{Meets: true, Quality: biometric.Quality{Score: 90}}
+	for hint, until := range p.until {
+		if time.Since(p.started) >= until {
+			continue
+		}
+		r.Hint = hint
+		if hint == biometric.HintOpenEyes {
+			r.Mend = true
+		} else {
+			r.Meets = false
+		}
+	}
+	return r, nil
+}
+
+func TestThePhotographWaitsForWhatThePersonCanMendAsLongAsThePolicySays(t *testing.T) {
+	const shut, far, nobody = biometric.HintOpenEyes, biometric.HintComeCloser, biometric.HintNoFace
+	for _, c := range []struct {
+		name  string
+		until map[biometric.Hint]time.Duration
+		wait  *plan.FaceWait
+		took  time.Duration
+	}{
+		{"nothing is wrong", nil, nil, 500 * time.Millisecond},
+		{"the eyes open", map[biometric.Hint]time.Duration{shut: time.Second}, nil, 1500 * time.Millisecond},
+		{"the eyes stay shut", map[biometric.Hint]time.Duration{shut: time.Hour}, nil, 4 * time.Second},
+		{"the eyes stay shut once the person is near", map[biometric.Hint]time.Duration{far: 2 * time.Second, shut: time.Hour}, nil, 6 * time.Second},
+		{"a policy that waits for nothing that is optional", map[biometric.Hint]time.Duration{shut: time.Hour}, &plan.FaceWait{MandatorySeconds: 3}, 500 * time.Millisecond},
+		{"the person stays far", map[biometric.Hint]time.Duration{far: time.Hour}, nil, 8 * time.Second},
+		{"another policy", map[biometric.Hint]time.Duration{far: time.Hour}, &plan.FaceWait{MandatorySeconds: 3}, 3 * time.Second},
+		{"nobody comes", map[biometric.Hint]time.Duration{nobody: time.Hour}, nil, 16 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				st := step(t, "nl-residence-permit", "face")
+				if c.wait != nil {
+					st.Wait = c.wait
+				}
+				v := &capture{ctx: t.Context(), outer: t.Context(), step: st, face: &person{start, c.until}, now: time.Now, steady: time.Second / 2}
+				if err := v.view(&numbered{}); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(start); took < c.took || took > c.took+100*time.Millisecond { // three frames
+					t.Errorf("released after %v, not %v", took, c.took)
+				}
+			})
+		})
+	}
+}
+
+// sized is a camera that tells how large its photographs are.
+type sized struct {
+	camera
+	width, height int
+}
+
+func (s *sized) StillSize(context.Context) (int, int, error) {
+	if s.width == 0 {
+		return 0, 0, errors.ErrUnsupported
+	}
+	return s.width, s.height, nil
+}
+
+func TestSomebodyTooFarForThePhotographIsToldInTheLiveView(t *testing.T) {
+	frame := realJPEG(t, 1280, 720, 80)
+	for _, c := range []struct {
+		camera drivers.Camera
+		width  int     // least of a portrait, px of the live view
+		eyes   float64 // least distance
+	}{
+		{&sized{width: 1920, height: 1080}, 400, 80}, {&sized{width: 1280, height: 720}, 600, 120}, {&sized{}, 0, 0}, {&camera{}, 0, 0},
+	} {
+		v := &capture{step: step(t, "nl-residence-permit", "face"), still: stillSize(t.Context(), c.camera)}
+		want := v.wantLive(frame, nil)
+		eyes := want.Criteria[slices.IndexFunc(want.Criteria, func(c biometric.Criterion) bool { return c.Name == face.EyeDistance })]
+		if want.Portrait.MinWidth != c.width || (eyes.Min == nil) != (c.eyes == 0) || eyes.Min != nil && *eyes.Min != c.eyes {
+			t.Errorf("%+v: at least %d px, eyes %s", v.still, want.Portrait.MinWidth, eyes.Limits())
+		}
+	}
 }
 
 func TestTheBestShotHasMostMandatoryCriteriaThenMostOptionalThenIsTheNewest(t *testing.T) {

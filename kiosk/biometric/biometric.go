@@ -130,6 +130,7 @@ const (
 	HintOutOfFocus     Hint = "out-of-focus"
 	HintHeadUpright    Hint = "head-upright"
 	HintCloseMouth     Hint = "close-mouth"
+	HintOpenEyes       Hint = "open-eyes"
 	HintMiddle         Hint = "to-the-middle"
 	HintShowAgain      Hint = "show-again" // a code or document that could not be read
 	HintSignMore       Hint = "sign-more"  // nothing was written that could be a signature

@@ -81,6 +81,16 @@ type Step struct {
 
 	Compression *CompressionRule      `json:"compression,omitempty"` // fingers; nil: without loss
 	Criteria    []biometric.Criterion `json:"criteria,omitempty"`    // faces
+	Wait        *FaceWait             `json:"wait,omitempty"`        // faces
+}
+
+// Patience is how long a person before the camera is waited for: until what is mandatory holds, and then for what is optional.
+func (s Step) Patience() (mandatory, optional time.Duration) {
+	w := FaceWait{waitMandatory, waitOptional}
+	if s.Wait != nil {
+		w = *s.Wait
+	}
+	return time.Duration(w.MandatorySeconds) * time.Second, time.Duration(w.OptionalSeconds) * time.Second
 }
 
 // Limit is the time that the capture may take from its start; zero where attempts are counted.
@@ -260,7 +270,7 @@ func (m *maker) face(p *FacePolicy) {
 	}
 	m.because(Reason{Code: CodeOwed, Modality: biometric.Face})
 	image := p.Image
-	m.plan.Steps = append(m.plan.Steps, Step{ID: "face", Modality: biometric.Face, Rules: p.Rules, Threshold: p.Threshold, Image: &image, Criteria: p.Criteria})
+	m.plan.Steps = append(m.plan.Steps, Step{ID: "face", Modality: biometric.Face, Rules: p.Rules, Threshold: p.Threshold, Image: &image, Criteria: p.Criteria, Wait: p.Wait})
 }
 
 func (m *maker) signature(p *SignaturePolicy) {

@@ -128,7 +128,21 @@ type FacePolicy struct {
 	Image     ImageLimits `json:"image"`
 
 	Criteria []biometric.Criterion `json:"criteria,omitempty"` // in the order in which they are told
+	Wait     *FaceWait             `json:"wait,omitempty"`     // nil: as [Step.Patience] has it
 }
+
+// FaceWait bounds how long a person is told what to do better before a photograph is taken as they are, anew for each
+// photograph: nobody is ever kept by a criterion that they can't meet.
+type FaceWait struct {
+	MandatorySeconds int `json:"mandatory_seconds"` // for what a photograph is insufficient without, from when somebody is seen
+	OptionalSeconds  int `json:"optional_seconds"`  // for what they can mend besides, from when all that is mandatory holds
+}
+
+// Where a policy does not say how long a person is waited for.
+const (
+	waitMandatory = 8
+	waitOptional  = 4
+)
 
 // ImageLimits bounds a photograph. Too small is judged, too large is mended by one re-encoding.
 type ImageLimits struct {

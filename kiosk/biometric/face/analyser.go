@@ -66,12 +66,10 @@ func (a *Analyser) Judge(img image.Image, want Want) Report {
 	for _, c := range f.find(f.luma(img), want.Before) {
 		r.Faces = append(r.Faces, c.face())
 	}
-	m := f.measure(img, r.Faces)
-	var room *RoomError
-	if want.Portrait != nil && len(r.Faces) == 1 {
-		errors.As(want.Portrait.framed(m, size, r.Faces[0]), &room)
-	}
+	view, room := want.framing(size, r.Faces)
+	m := f.measure(img, r.Faces, view)
 	r.Judgements = judge(m, want.Criteria)
+	r.Mend = mendable(r.Judgements)
 	r.Hint = firstHint(r.Judgements)
 	switch {
 	case len(r.Faces) == 0:
@@ -87,6 +85,24 @@ func (a *Analyser) Judge(img image.Image, want Want) Report {
 	}
 	r.Quality = biometric.Quality{Score: score(r.Judgements, len(r.Faces)), Algorithm: DetectorAlgorithm, Version: DetectorVersion, Measures: m}
 	return r
+}
+
+// framing is the part of a picture that counts: the portrait that would be cut out of it, where there is room for one.
+func (w Want) framing(size image.Point, faces []Face) (frame, *RoomError) {
+	if w.Portrait == nil || len(faces) != 1 {
+		return whole(size), nil
+	}
+	v, err := w.Portrait.lay(size, faces[0])
+	var room *RoomError
+	if errors.As(err, &room) {
+		return whole(size), room
+	}
+	return v, nil
+}
+
+// whole is a frame of all of a picture.
+func whole(size image.Point) frame {
+	return frame{middle: point{float64(size.X-1) / 2, float64(size.Y-1) / 2}, step: 1, width: size.X, height: size.Y}
 }
 
 // luma gives the picture's grey levels: its own where it has them, else the finder's copy.

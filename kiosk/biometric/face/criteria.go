@@ -1,6 +1,8 @@
 package face
 
 import (
+	"slices"
+
 	"loket/kiosk/biometric"
 )
 
@@ -64,7 +66,7 @@ func judge(measures map[string]float64, criteria []biometric.Criterion) []Judgem
 	return list
 }
 
-// hintFor is what a person can do about a criterion that fails.
+// hintFor is what a person can do about a criterion that fails. Nobody is called for one that is optional.
 func hintFor(c biometric.Criterion, v float64) biometric.Hint {
 	low := c.Min != nil && v < *c.Min
 	either := func(below, above biometric.Hint) biometric.Hint {
@@ -92,6 +94,11 @@ func hintFor(c biometric.Criterion, v float64) biometric.Hint {
 		return biometric.HintTooBright
 	case Focus:
 		return biometric.HintOutOfFocus
+	case EyesOpen:
+		return biometric.HintOpenEyes
+	}
+	if !c.Mandatory {
+		return biometric.HintNone
 	}
 	return biometric.HintCallAttendant
 }
@@ -119,6 +126,11 @@ func score(list []Judgement, faces int) int {
 		return 100
 	}
 	return 100 * held / all
+}
+
+// mendable reports whether an optional criterion fails about which a person can do something.
+func mendable(list []Judgement) bool {
+	return slices.ContainsFunc(list, func(j Judgement) bool { return !j.Mandatory && j.Hint != biometric.HintNone })
 }
 
 // firstHint is that of the first mandatory criterion that fails, or else of the first optional one.

@@ -21,7 +21,7 @@ type Want struct {
 	MinWidth  int // px
 	MinHeight int // px
 	Criteria  []biometric.Criterion
-	Portrait  *Geometry // judge the portrait that would be cut out, not the whole picture
+	Portrait  *Geometry // judge the portrait that would be cut out, not the whole picture; but the roll as it is seen, before it is mended
 	Before    *Face     // in a live view: the face of the frame before, which is looked for where it was, and no other if it is there
 }
 
@@ -32,6 +32,7 @@ type Report struct {
 	Width   int            // px
 	Height  int            // px
 	Meets   bool           // what was wanted is reached
+	Mend    bool           // something optional fails that the person could do better
 
 	Faces      []Face      // the largest first; nil from an analyser that does not look for faces
 	Judgements []Judgement // one for each criterion that was wanted, in that order

@@ -83,18 +83,16 @@ const (
 	headHeights = 3.6
 )
 
-// measure gives what can be measured. What a criterion asks for and is not in it can't be.
-func (f *finder) measure(img image.Image, faces []Face) map[string]float64 {
-	size := img.Bounds().Size()
-	m := map[string]float64{Faces: float64(len(faces)), ImageWidth: float64(size.X), ImageHeight: float64(size.Y), ColourSpace: bits(img)}
+// measure gives what can be measured in a picture of which a frame is what counts. What a criterion asks for and is not in it can't be.
+func (f *finder) measure(img image.Image, faces []Face, view frame) map[string]float64 {
+	m := map[string]float64{Faces: float64(len(faces)), ImageWidth: float64(view.width), ImageHeight: float64(view.height), ColourSpace: bits(img)}
 	if len(faces) == 0 {
 		return m
 	}
 	e := faces[0].Eyes
 	h := headOf([2]point{{e[0].X, e[0].Y}, {e[1].X, e[1].Y}})
-	m[EyeDistance], m[Roll] = h.unit, faces[0].Roll
-	m[HeadWidth], m[HeadHeight] = headWidths*h.unit/float64(size.X), headHeights*h.unit/float64(size.Y)
-	m[Horizontal], m[Vertical] = (h.origin.x+0.5)/float64(size.X), (h.origin.y+0.5)/float64(size.Y)
+	m[Roll] = faces[0].Roll
+	view.place(m, h)
 	c := colours{img}
 	f.light(m, c, h)
 	m[Focus] = f.focus(h)
@@ -102,10 +100,18 @@ func (f *finder) measure(img image.Image, faces []Face) map[string]float64 {
 	m[MouthClosed] = mouth(c, h)
 	m[Yaw] = f.yaw(h)
 	m[Shadows], m[HotSpots] = f.skin(c, h)
-	if v, ok := f.background(c, h); ok {
+	if v, ok := f.background(c, h, view); ok {
 		m[Background] = v
 	}
 	return m
+}
+
+// place tells where a head lies in a frame, and how large it is there.
+func (f frame) place(m map[string]float64, h head) {
+	w, t, middle := float64(f.width), float64(f.height), f.from(h.origin)
+	m[EyeDistance] = h.unit / f.step
+	m[HeadWidth], m[HeadHeight] = headWidths*m[EyeDistance]/w, headHeights*m[EyeDistance]/t
+	m[Horizontal], m[Vertical] = (middle.x+0.5)/w, (middle.y+0.5)/t
 }
 
 // light measures the face: how bright, how wide the range of its grey levels.

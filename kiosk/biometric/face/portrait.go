@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"image"
 	"image/jpeg"
-	"math"
 	"slices"
 
 	"loket/kiosk/biometric"
@@ -17,6 +16,18 @@ type Geometry struct {
 	Fit
 	MinWidth  int // px
 	MinHeight int
+}
+
+// Scaled is the geometry of the same portrait in a picture whose sides are a share of what they will be. For 0, which says that the share is
+// not known, the smallest sizes count no more.
+func (g Geometry) Scaled(part float64) Geometry {
+	if part == 0 {
+		g.MinWidth, g.MinHeight = 0, 0
+		return g
+	}
+	scale := func(v int) int { return max(int(float64(v)*part), 1) }
+	g.MaxWidth, g.MaxHeight, g.MinWidth, g.MinHeight = scale(g.MaxWidth), scale(g.MaxHeight), scale(g.MinWidth), scale(g.MinHeight)
+	return g
 }
 
 // RoomError says that a portrait of the wanted geometry can't be cut out of a picture, and what the person can do.
@@ -145,19 +156,4 @@ func encodeWithin(img image.Image, limit int) ([]byte, error) {
 		return nil, errors.New("no quality makes it fit (hint: the policy's max_bytes is too small for its size)")
 	}
 	return best, nil
-}
-
-// framed puts the measures of the portrait that would be cut out in place of those of the whole picture.
-func (g Geometry) framed(m map[string]float64, size image.Point, f Face) error {
-	v, err := g.lay(size, f)
-	if err != nil {
-		return err
-	}
-	eyes := [2]point{v.from(point{f.Eyes[0].X, f.Eyes[0].Y}), v.from(point{f.Eyes[1].X, f.Eyes[1].Y})}
-	h, w, t := headOf(eyes), float64(v.width), float64(v.height)
-	m[ImageWidth], m[ImageHeight], m[EyeDistance] = w, t, h.unit
-	m[Roll] = math.Abs(h.angle) * 180 / math.Pi
-	m[HeadWidth], m[HeadHeight] = headWidths*h.unit/w, headHeights*h.unit/t
-	m[Horizontal], m[Vertical] = (h.origin.x+0.5)/w, (h.origin.y+0.5)/t
-	return nil
 }

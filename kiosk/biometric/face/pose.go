@@ -76,17 +76,16 @@ func (f *finder) skin(c colours, h head) (shadows, spots float64) {
 	return shadows, float64(shining) / float64(max(len(levels), 1))
 }
 
-// background tells how uneven the picture is beside and above the head: the spread of the means of its tiles as a share of their
+// background tells how uneven a frame is beside and above the head: the spread of the means of its tiles as a share of their
 // mean. False where the picture shows too little of it.
-func (f *finder) background(c colours, h head) (float64, bool) {
+func (f *finder) background(c colours, h head, view frame) (float64, bool) {
 	const tile, least = 0.2, 24 // in eye distances, and how many there must be
-	size := c.img.Bounds().Size()
 	means := f.samples[0][:0]
-	step := tile * h.unit
-	for y := 0.0; y+step < float64(size.Y); y += step {
-		for x := 0.0; x+step < float64(size.X); x += step {
-			if h.beside(point{x + step/2, y + step/2}) {
-				means = append(means, c.mean(x, y, step))
+	step := tile * h.unit / view.step
+	for y := 0.0; y+step < float64(view.height); y += step {
+		for x := 0.0; x+step < float64(view.width); x += step {
+			if middle := view.to(point{x + step/2, y + step/2}); h.beside(middle) {
+				means = append(means, c.mean(middle, tile*h.unit))
 			}
 		}
 	}
@@ -98,11 +97,11 @@ func (f *finder) background(c colours, h head) (float64, bool) {
 	return (high - low) / max(high+low, 1), true
 }
 
-// mean is the mean grey level of sixteen places in a tile.
-func (c colours) mean(x, y, side float64) float64 {
+// mean is the mean grey level of sixteen places in a tile about a middle.
+func (c colours) mean(middle point, side float64) float64 {
 	sum := 0.0
 	for i := range 16 {
-		sum += luma(c.at(point{x + side*(float64(i%4)+0.5)/4, y + side*(float64(i/4)+0.5)/4}))
+		sum += luma(c.at(middle.add(point{float64(i%4) - 1.5, float64(i/4) - 1.5}.times(side / 4))))
 	}
 	return sum / 16
 }
