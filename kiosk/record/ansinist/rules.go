@@ -60,23 +60,23 @@ func rules(kind int) []rule {
 	case 1:
 		return transactionRules()
 	case 3, 4, 5, 6:
-		return append(append(head, must(3, "IMP", between(0, 29)), must(4, "FGP", list(between(0, 15)))), binaryRules(kind)...)
+		return append(append(head, must(3, "IMP", impression), must(4, "FGP", list(between(0, 15)))), binaryRules(kind)...)
 	case 8:
 		return append(head, must(3, "SIG", between(0, 1)), must(4, "SRT", between(0, 2)), must(5, "ISR", between(0, 1)), must(6, "HLL", nil), must(7, "VLL", nil))
 	case 9:
-		return append(head, must(3, "IMP", between(0, 43)), must(4, "FMT", oneOf("S", "U")))
+		return append(head, must(3, "IMP", impression), must(4, "FMT", oneOf("S", "U")))
 	case 10:
 		return append(head, faceRules()...)
 	case 13, 14, 15, 19:
 		return append(head, frictionRules(kind)...)
 	case 16:
-		head = append(append(head, must(3, "UDI", nil), must(4, "SRC", nil), must(5, "UTD", captured)), commonRules()...)
+		head = append(append(head, must(3, "UDI", one), must(4, "SRC", one), must(5, "UTD", captured)), commonRules()...)
 		return append(head, imageRules("BPX", between(1, 64))...)
 	case 17:
-		head = append(append(head, must(3, "ELR", between(0, 2)), must(4, "SRC", nil), must(5, "ICD", captured), imaged(13, "CSP", colourSpace)), commonRules()...)
+		head = append(append(head, must(3, "ELR", between(0, 2)), must(4, "SRC", one), must(5, "ICD", captured), imaged(13, "CSP", colourSpace)), commonRules()...)
 		return append(append(head, may(28, "DME", nil)), imageRules("BPX", between(1, 64))...)
 	case 99:
-		head = append(head, must(4, "SRC", nil), must(5, "BCD", nil), must(100, "HDV", nil), must(101, "BTY", nil), may(102, "BDQ", nil), must(103, "BFO", nil), must(104, "BFT", nil))
+		head = append(head, must(4, "SRC", one), must(5, "BCD", nil), must(100, "HDV", nil), must(101, "BTY", nil), may(102, "BDQ", nil), must(103, "BFO", nil), must(104, "BFT", nil))
 		return append(head, commonRules()...)
 	}
 	return head
@@ -93,7 +93,7 @@ func transactionRules() []rule {
 		must(1, "LEN", nil), must(2, "VER", nil), must(3, "CNT", nil),
 		must(4, "TOT", matches(`^[!-~]{1,16}$`, "one word of at most 16 characters")),
 		must(5, "DAT", transactionDate), may(6, "PRY", between(1, 9)),
-		must(7, "DAI", nil), must(8, "ORI", nil), must(9, "TCN", nil), may(10, "TCR", nil),
+		must(7, "DAI", one), must(8, "ORI", one), must(9, "TCN", one), may(10, "TCR", one),
 		may(11, "NSR", resolution), may(12, "NTR", resolution),
 	}
 	list = append(list, since(V2000, may(13, "DOM", domain), may(14, "GMT", utc), may(15, "DCS", characterSets))...)
@@ -114,7 +114,7 @@ func imageRules(last string, c check) []rule {
 }
 
 func faceRules() []rule {
-	list := append([]rule{must(3, "IMT", imageType), must(4, "SRC", nil), must(5, "PHD", captured)}, commonRules()...)
+	list := append([]rule{must(3, "IMT", imageType), must(4, "SRC", one), must(5, "PHD", captured)}, commonRules()...)
 	list = append(list, imageRules("CSP", colourSpace)...)
 	list = append(list, since(V2007, may(13, "SAP", acquisitionProfile), may(24, "SQS", qualities(0)))...)
 	return append(list, may(16, "SHPS", between(1, 99999)), may(17, "SVPS", between(1, 99999)), may(20, "POS", oneOf("F", "R", "L", "A", "D")), may(21, "POA", angle),
@@ -123,7 +123,7 @@ func faceRules() []rule {
 
 func frictionRules(kind int) []rule {
 	position := map[int]check{13: list(ridgePosition), 14: fingerPosition, 15: list(palmPosition), 19: list(between(60, 79))}[kind]
-	all := []rule{{3, "IMP", printed, between(0, 43), ""}, must(4, "SRC", nil), must(5, map[int]string{13: "LCD", 14: "FCD", 15: "PCD", 19: "PCD"}[kind], captured),
+	all := []rule{{3, "IMP", printed, impression, ""}, must(4, "SRC", one), must(5, map[int]string{13: "LCD", 14: "FCD", 15: "PCD", 19: "PCD"}[kind], captured),
 		must(13, "FGP", position), may(16, "SHPS", between(1, 99999)), may(17, "SVPS", between(1, 99999)), may(20, "COM", comment), may(30, "DMM", monitored)}
 	all = append(append(all, commonRules()...), imageRules("BPX", between(1, 64))...)
 	if kind == 15 || kind == 19 {

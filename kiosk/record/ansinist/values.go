@@ -1,6 +1,7 @@
 package ansinist
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -16,6 +17,25 @@ func text(limit int) check {
 		}
 		return ""
 	}
+}
+
+// one demands a value without subfields and items.
+func one(_ scope, f Field) string {
+	if bytes.ContainsAny(f.Value, string([]rune{RS, US})) {
+		return "it must be one value, without separators"
+	}
+	return ""
+}
+
+// impression checks how a print was made (table 7): soles came with 2011, moving fingers with Update 2015.
+func impression(c scope, f Field) string {
+	n, ok := digits(f.Value)
+	switch {
+	case !ok:
+	case n <= 8 || n >= 10 && n <= 15 || n >= 20 && n <= 29, c.version >= V2011 && n >= 30 && n <= 39, c.version >= V2015 && n >= 40 && n <= 43:
+		return ""
+	}
+	return "it must be an impression type: 0 to 8, 10 to 15 or 20 to 29, since 2011 also 30 to 39, since Update 2015 also 40 to 43"
 }
 
 // comment is longer in 2007 and before, where nothing bounds it but the record.

@@ -16,6 +16,13 @@ const (
 	maxFeatures = 65535
 )
 
+// Colour spaces of which the image shows whether they can be true.
+const (
+	rgb  = 1
+	yuv  = 2
+	grey = 3
+)
+
 // Face is one image of a face record with what is said of it. Zero values mean that nothing is said. It redacts itself in logs.
 type Face struct {
 	Gender      byte    // 1 male, 2 female, 255 unknown
@@ -127,6 +134,9 @@ func (c *cursor) face() Face {
 	points := int(c.short("number of feature points", 0, maxFeatures))
 	f := Face{Gender: c.code("gender", upTo(2, 255)), Eyes: c.code("eye colour", upTo(7, 255)), Hair: c.code("hair colour", upTo(9, 255))}
 	f.Properties = uint32(c.number(3, "property mask", 0, 1<<24-1))
+	if c.err == nil && f.Properties>>11 != 0 {
+		c.fail(c.at-3, "property mask", "bits 11 to 23 are reserved and must be 0")
+	}
 	if c.err == nil && f.Properties&1 == 0 && f.Properties != 0 {
 		c.fail(c.at-3, "property mask", "bits are set and bit 0, which says that they mean something, is not")
 	}
@@ -184,6 +194,8 @@ func (c *cursor) image(f *Face, end int) {
 		c.fail(start+2, "width", "it must be the image's, %d pixels, and is %d", head.Width, f.Width)
 	case head.Height != f.Height:
 		c.fail(start+4, "height", "it must be the image's, %d pixels, and is %d", head.Height, f.Height)
+	case f.ColourSpace == grey && head.Components != 1, (f.ColourSpace == rgb || f.ColourSpace == yuv) && head.Components < 3:
+		c.fail(start+6, "image colour space", "it must be the image's, which has %d components, and is %d", head.Components, f.ColourSpace)
 	case !picture.Whole(f.Image):
 		c.fail(start+imageBlock, "image data", "the image must be whole, and is cut: its coding's end is not there")
 	}

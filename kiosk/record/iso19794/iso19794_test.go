@@ -143,6 +143,8 @@ func TestABrokenFaceRecordIsNamedWithItsClause(t *testing.T) {
 		"another coding":            {at(good, 51, 1), "image data type at byte 51: it says image/jp2, and the image is none (clause 5.8)"},
 		"another width":             {at(good, 52, 0, 49), "width at byte 52: it must be the image's, 48 pixels, and is 49"},
 		"another height":            {at(good, 54, 0, 65), "height at byte 54"},
+		"grey that has colours":     {at(good, 56, 3), "image colour space at byte 56: it must be the image's, which has 3 components, and is 3"},
+		"a reserved property":       {at(good, 23, 0x10), "property mask at byte 23: bits 11 to 23 are reserved"},
 		"a reserved colour space":   {at(good, 56, 5), "image colour space at byte 56"},
 		"a reserved source":         {at(good, 57, 8), "source type at byte 57"},
 		"half an image":             {half(good, 8, 14), "image data at byte 62: the image must be whole, and is cut"},

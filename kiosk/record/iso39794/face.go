@@ -14,7 +14,10 @@ const (
 	MRTD           = 0 // kind: for travel documents
 	GeneralPurpose = 1
 	RGB24          = 2 // colour space: 24-bit RGB
+	rgb48          = 3
+	yuv            = 4
 	Grey8          = 5 // colour space: 8-bit grey
+	grey16         = 6
 )
 
 // Face is one representation of a face. It redacts itself in logs.
@@ -187,10 +190,24 @@ func (f *Face) information(n, data node) error {
 	if err != nil {
 		return err
 	}
+	if f.discoloured(head) {
+		return m[9].fail("it must be the image's, which has %d components, and is %d", head.Components, f.ColourSpace)
+	}
 	if size, ok := m[7]; ok {
 		return f.size(size, head)
 	}
 	return nil
+}
+
+// discoloured reports whether the colour space is none that the image can have; nothing is known of an image of another format.
+func (f *Face) discoloured(head picture.Head) bool {
+	switch f.ColourSpace {
+	case Grey8, grey16:
+		return head.Components > 1
+	case RGB24, rgb48, yuv:
+		return head.Components == 1
+	}
+	return false
 }
 
 func (f *Face) size(n node, head picture.Head) error {

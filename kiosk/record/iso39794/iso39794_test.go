@@ -190,6 +190,13 @@ func TestACutImageIsNamed(t *testing.T) {
 	}
 }
 
+func TestAColourSpaceIsTheImages(t *testing.T) {
+	_, err := iso39794.EncodeFaces([]iso39794.Face{{ID: 1, Image: recordtest.JPEG(t, 48, 64), ColourSpace: iso39794.Grey8}})
+	if err == nil || !strings.Contains(err.Error(), "imageColourSpace at byte") || !strings.Contains(err.Error(), "which has 3 components, and is 5") {
+		t.Error(err)
+	}
+}
+
 func TestTwoRepresentationsHaveTwoNumbers(t *testing.T) {
 	f := faces(t)
 	f = append(f, f[0])
