@@ -98,6 +98,10 @@ func unknown(data []byte) error {
 	switch {
 	case bytes.HasPrefix(data, []byte("age-encryption.org/")):
 		return errors.New("showing a record: it is sealed (hint: opener opens it, where the service's private key is)")
+	case bytes.HasPrefix(data, []byte("<?xml")) && bytes.Contains(data[:min(len(data), 200)], []byte("InkML")):
+		return errors.New("showing a record: it is a signature as strokes, InkML (hint: signature.png beside it shows them)")
+	case len(data) > 8 && len(data) < 80 && data[0] == 0x30 && int(data[1]) == len(data)-2:
+		return errors.New("showing a record: it is a detached signature (hint: docs/record.md has the openssl command that checks it)")
 	case len(data) >= 8 && data[3] == 0 && data[7] == 0:
 		return fmt.Errorf("showing a record: it begins as format %q, version %q, of ISO/IEC 19794 (hint: faces, FAC, and finger images, FIR, of the editions of 2005 are read here)",
 			plain(string(data[:3])), plain(string(data[4:7])))

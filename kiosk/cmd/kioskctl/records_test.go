@@ -133,6 +133,8 @@ func TestABadFileEndsInOneAndNamesTheRule(t *testing.T) {
 		"one for ISO":        {"FAC\x00020\x00", "(hint: have the file mended where it was made; docs/iso.md"},
 		"another type first": {"2.001:10\x1d2.002:0\x1c", "a record of this type must stand here; a field of Type 2 does"},
 		"minutiae":           {"FMR\x00 20\x00\x00\x00", `it begins as format "FMR", version " 20"`},
+		"strokes":            {"<?xml version=\"1.0\"?><ink xmlns=\"http://www.w3.org/2003/InkML\">", "a signature as strokes, InkML (hint:"},
+		"a signature":        {"\x30\x08\x02\x02\x11\x22\x02\x02\x33\x44", "a detached signature (hint: docs/record.md"},
 		"an iris in DER":     {"\x66\x82\x01\x00", "DER tagged [APPLICATION 6] (hint: of ISO/IEC 39794"},
 		"nothing":            {"", "it is none of"},
 		"another schema":     {`{"schema":"x/1"}`, `schema "x/1" is no manifest`},
