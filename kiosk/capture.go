@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"loket/drivers"
@@ -128,7 +129,7 @@ func (d *Daemon) guide(s session.Session, step plan.Step, p acquire.Progress) {
 		}
 	}
 	d.previews.grey(step.Modality, p.Preview)
-	d.seen(s, api.Guidance{Step: step.ID, Hint: p.Hint, Fingers: p.Fingers, Finger: p.Finger, Wanted: p.Wanted, Attempt: p.Attempt})
+	d.seen(s, api.Guidance{Step: step.ID, Hint: p.Hint, Fingers: p.Fingers, Which: slices.Clone(p.Which), Wanted: p.Wanted, Attempt: p.Attempt})
 }
 
 // used notes a device for the session's record.

@@ -366,8 +366,8 @@ func (d describer) capture(s session.Session) Page {
 	}
 	p.Key = fmt.Sprintf("%s/%s/%v", p.ID, step.ID, step.Want)
 	p.Steps = d.steps(s)
-	if g := d.Status.Guidance; g != nil && g.Step == step.ID && g.Hint != biometric.HintNone {
-		p.Hint = d.say("hint-"+string(g.Hint), nil)
+	if g := d.Status.Guidance; g != nil && g.Step == step.ID {
+		d.hint(&p, *g)
 	}
 	p.Others = append(p.Others,
 		*d.action("stop", IconClose, nil, d.then(func(l *Local) { l.Page = "stop" })),
@@ -389,18 +389,35 @@ func (d describer) verifying(s session.Session) Page {
 	p := d.fingers(step)
 	p.Key = fmt.Sprintf("%s/verifying/%v/%d", p.ID, v.Position, v.Matched)
 	p.Steps = d.steps(s)
-	if g := d.Status.Guidance; g != nil && g.Hint != biometric.HintNone {
-		p.Hint = d.say("hint-"+string(g.Hint), nil)
+	if g := d.Status.Guidance; g != nil {
+		d.hint(&p, *g)
 	}
 	return p
 }
 
-func (d describer) fingers(step plan.Step) (p Page) {
+// hint says what to do better. Fingers that do not lie there are named, and marked in the drawing.
+func (d describer) hint(p *Page, g api.Guidance) {
+	if g.Hint == biometric.HintNone {
+		return
+	}
+	p.Hint = d.say("hint-"+string(g.Hint), nil)
+	if g.Hint == biometric.HintFingerMissing && len(g.Which) > 0 {
+		p.Absent, p.Hint = g.Which, d.say("hint-finger-also", d.named(g.Which))
+		p.Seen += ". " + d.say("fingers-absent", d.named(g.Which))
+	}
+}
+
+// named is the field of a message that lists fingers.
+func (d describer) named(fingers []biometric.FingerPosition) map[string]any {
 	var names []string
-	for _, f := range step.Want {
+	for _, f := range fingers {
 		names = append(names, d.say("finger-"+f.String(), nil))
 	}
-	which := map[string]any{"Fingers": d.list(names)}
+	return map[string]any{"Fingers": d.list(names)}
+}
+
+func (d describer) fingers(step plan.Step) (p Page) {
+	which := d.named(step.Want)
 	p = Page{ID: "fingers", Title: d.say("fingers-title", nil), Lines: []string{d.say("fingers-text", which)}, Picture: PictureGlass,
 		Seen: d.say("fingers-view", nil) + ". " + d.say("fingers-hands", which), Wanted: step.Want, Lamp: LampPlace}
 	defer func() { p.LampText = d.say("lamp-"+string(p.Lamp), nil) }()
@@ -434,8 +451,8 @@ func lampOf(g api.Guidance) Lamp {
 	case biometric.HintHoldStill:
 		return LampHold
 	case biometric.HintTooDry, biometric.HintTooWet, biometric.HintWrongFinger, biometric.HintWrongHand, biometric.HintUpsideDown,
-		biometric.HintSameFinger, biometric.HintTooMany:
-		return LampPlace // once more, and better
+		biometric.HintSameFinger, biometric.HintTooMany, biometric.HintFingerMissing:
+		return LampPlace // once more, and better, or all of them
 	}
 	if g.Fingers > 0 {
 		return LampHold

@@ -26,6 +26,7 @@ type Page struct {
 	Lamp     Lamp
 	LampText string
 	Wanted   []biometric.FingerPosition // to present now
+	Absent   []biometric.FingerPosition // of these, those that do not lie there while others do
 	Ledger   *biometric.Ledger
 	Names    map[biometric.FingerPosition]string // how each finger's line of the ledger reads
 	Legend   []Legend                            // what the marks on the fingers mean

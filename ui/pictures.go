@@ -3,6 +3,7 @@ package ui
 import (
 	"image"
 	"math"
+	"slices"
 
 	"gioui.org/io/semantic"
 	"gioui.org/op/clip"
@@ -117,10 +118,11 @@ type look struct {
 }
 
 func (c *canvas) lookWanted(f biometric.FingerPosition) look {
-	for _, w := range c.page.Wanted {
-		if w == f {
-			return look{fill: c.colour.Wanted, call: true}
-		}
+	switch {
+	case slices.Contains(c.page.Absent, f):
+		return look{fill: c.colour.Attention, call: true}
+	case slices.Contains(c.page.Wanted, f): // where some are absent, the arrows point to them alone
+		return look{fill: c.colour.Wanted, call: len(c.page.Absent) == 0}
 	}
 	return look{fill: c.colour.Skin}
 }

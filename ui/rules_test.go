@@ -287,3 +287,32 @@ func TestADeskAsksForTheFingerThatIsCompared(t *testing.T) {
 		t.Errorf("at a desk it shows %s and wants %v", p.ID, p.Wanted)
 	}
 }
+
+func TestTheFingerThatIsMissingIsNamedMarkedAndSaid(t *testing.T) {
+	samples, err := uitest.Samples()
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, err := ui.NewWords()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(samples, func(x uitest.Sample) bool { return x.Name == "fingers.missing" })
+	for language, want := range map[string]string{"nl": "Leg ook uw rechterringvinger neer.", "en": "Put your right ring finger down too.",
+		"ar": "ضع أيضًا بنصر اليد اليمنى على الزجاج."} {
+		p := ui.Describe(samples[i].View(words, language, 0, false))
+		if p.Hint != want || !slices.Equal(p.Absent, []biometric.FingerPosition{biometric.RightRing}) || len(p.Wanted) != 4 {
+			t.Errorf("it says %q and marks %v of %v", p.Hint, p.Absent, p.Wanted)
+		}
+		if !strings.Contains(p.Seen, words.Say(language, "finger-right-ring")) {
+			t.Errorf("whoever does not see the drawing hears %q of it", p.Seen)
+		}
+	}
+	st := *samples[i].Status
+	g := *st.Guidance
+	g.Which = nil
+	st.Guidance = &g
+	if p := ui.Describe(ui.View{Status: &st, Local: samples[i].Local, Now: uitest.Now(), Words: words}); p.Hint != words.Say("nl", "hint-finger-missing") || len(p.Absent) > 0 {
+		t.Errorf("where nobody knows which, it says %q", p.Hint)
+	}
+}

@@ -380,6 +380,29 @@ func TestRulesOfTenPrints(t *testing.T) {
 			} {
 				t.Run(r.name, func(t *testing.T) { r.try(ctx, t, c) })
 			}
+			if policy == "nl-ten-print" {
+				t.Run("the screen is told which finger is missing", func(t *testing.T) { lacks(ctx, t, c) })
+			}
 		})
 	}
+}
+
+// lacks lays three fingers of four on the glass, and then all.
+func lacks(ctx context.Context, t *testing.T, c *stage.Centre) {
+	issued := fingersOnly(ctx, t, c, "by-hand")
+	if err := c.Event(ctx, "present right-index right-middle right-little"); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(ctx, t, c, "the name of the missing finger", func(st api.Status) bool {
+		return st.Guidance != nil && slices.Equal(st.Guidance.Which, []biometric.FingerPosition{biometric.RightRing})
+	})
+	for _, line := range []string{"lift", "by-itself"} {
+		if err := c.Event(ctx, line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := waits(ctx, t, c); s.State != session.Reviewing {
+		t.Errorf("all fingers lie there, and it is %s after %q", s.State, hinted(s))
+	}
+	sendAway(ctx, t, c, issued)
 }

@@ -145,6 +145,7 @@ func (s Slap) place(fingers []Position, r *rand.Rand) []placing {
 			if fingers[i-1].Right() != p.Right() {
 				x += 90 + 60*r.Float64()
 			}
+			x += between(fingers[i-1], p)
 		}
 		lean := digitLean[p.digit()]
 		if !p.Right() {
@@ -155,6 +156,17 @@ func (s Slap) place(fingers []Position, r *rand.Rand) []placing {
 		x += half
 	}
 	return at
+}
+
+// between is the room that fingers of a hand keep which are held up between two others (px).
+func between(a, b Position) (room float64) {
+	if a.Right() != b.Right() {
+		return 0
+	}
+	for d := max(min(a.digit(), b.digit()), 1) + 1; d < max(a.digit(), b.digit()); d++ {
+		room += 2*172*digitSize[d] + 11
+	}
+	return room
 }
 
 // turnAll turns a hand about the middle of its fingers.

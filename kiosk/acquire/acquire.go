@@ -62,7 +62,7 @@ type Progress struct {
 	Attempt int                        // 1 and up
 	Hint    biometric.Hint             // empty for none
 	Fingers int                        // how many lie on the glass
-	Finger  biometric.FingerPosition   // that the hint speaks of; zero for none in particular
+	Which   []biometric.FingerPosition // that the hint speaks of; none in particular where empty; only read
 	Wanted  []biometric.FingerPosition // that belong on the glass now; only read
 	Preview *image.Gray                // of a fingerprint scanner; nil where there is none
 	Frame   []byte                     // of a camera's live view, JPEG; nil where there is none
@@ -122,6 +122,7 @@ type capture struct {
 	former  []Print                          // of earlier captures
 	kept    slap                             // of the groups of this capture that are done
 	wanted  []biometric.FingerPosition       // of the group that is being captured
+	lacking lacking                          // fingers that do not lie there
 	givenUp []biometric.FingerPosition       // for which another finger was kept
 	repeats map[biometric.FingerPosition]int // how often a finger lay in two places, by the first finger of the group
 }

@@ -148,7 +148,7 @@ func (s *shot) noteScale() {
 // group captures fingers that are presented together, and returns the best of them.
 func (c *capture) group(scanner drivers.FingerprintScanner, want []biometric.FingerPosition) (slap, biometric.Result, error) {
 	var best slap
-	c.wanted = want
+	c.wanted, c.lacking = want, lacking{}
 	for made := 0; c.more(made); {
 		got, counts, err := c.attempt(scanner, want, best)
 		switch {
@@ -208,6 +208,7 @@ func (c *capture) attempt(scanner drivers.FingerprintScanner, want []biometric.F
 		return nil, true, err
 	}
 	a.Hint = seen.hint
+	c.lacking.told(seen)
 	for _, s := range got {
 		a.Qualities = append(a.Qualities, s.finding())
 	}
@@ -219,7 +220,7 @@ func (c *capture) attempt(scanner drivers.FingerprintScanner, want []biometric.F
 	}
 	c.remember(a)
 	if a.Result == biometric.Rejected {
-		c.tell(Progress{Hint: cmp.Or(a.Hint, biometric.HintLiftAndRepeat), Fingers: len(img.Fingers), Finger: seen.finger})
+		c.tell(Progress{Hint: cmp.Or(a.Hint, biometric.HintLiftAndRepeat), Fingers: len(img.Fingers), Which: seen.which})
 	}
 	return got, true, nil
 }
@@ -240,7 +241,8 @@ func (c *capture) refuse(a biometric.Attempt, got slap, hint biometric.Hint, why
 // guide passes on what the scanner sees.
 func (c *capture) guide(p drivers.Progress) {
 	c.shown = max(c.shown, p.Fingers)
-	c.tell(Progress{Hint: p.Hint, Fingers: p.Fingers, Preview: p.Preview})
+	hint, which := c.lack(p)
+	c.tell(Progress{Hint: hint, Fingers: p.Fingers, Which: which, Preview: p.Preview})
 }
 
 // failed remembers an attempt that gave no image, and reports whether it counts.
@@ -258,7 +260,8 @@ func (c *capture) failed(a biometric.Attempt, err error) bool {
 		a.Result = biometric.Faulted
 	case retry:
 		errors.As(err, &again)
-		if c.tell(Progress{Hint: again.Hint, Fingers: c.shown}); c.shown == 0 && !presented(again.Hint) {
+		which := c.lacking.after(again.Hint)
+		if c.tell(Progress{Hint: again.Hint, Fingers: c.shown, Which: which}); c.shown == 0 && !presented(again.Hint) {
 			return false
 		}
 		a.Hint = again.Hint
@@ -324,10 +327,10 @@ func scaledBox(b image.Rectangle, from, to int) image.Rectangle {
 	return image.Rect(b.Min.X*to/from, b.Min.Y*to/from, up(b.Max.X), up(b.Max.Y))
 }
 
-// sight is what can be said of an attempt in one word, and of which finger.
+// sight is what can be said of an attempt in one word, and of which fingers.
 type sight struct {
-	hint   biometric.Hint
-	finger biometric.FingerPosition
+	hint  biometric.Hint
+	which []biometric.FingerPosition
 }
 
 // split cuts an image into its fingers and judges each. A wrong number of fingers, or another hand, gives none.

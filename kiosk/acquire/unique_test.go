@@ -141,21 +141,21 @@ func TestHandsThatLieWronglyAreToldByTheirImage(t *testing.T) {
 		fingers []synth.Position
 		down    bool
 		hint    biometric.Hint
-		which   biometric.FingerPosition
+		which   []biometric.FingerPosition
 	}{
-		{"a right hand", biometric.RightFour, right, false, biometric.HintNone, 0},
-		{"the other hand", biometric.RightFour, left, false, biometric.HintWrongHand, 0},
-		{"from the far side", biometric.RightFour, right, true, biometric.HintUpsideDown, 0},
-		{"without the little finger", biometric.LeftFour, left[:3], false, biometric.HintFingerMissing, biometric.LeftLittle},
-		{"two index fingers", biometric.BothIndex, indexes, false, biometric.HintNone, 0},
-		{"two index fingers from the far side", biometric.BothIndex, indexes, true, biometric.HintUpsideDown, 0},
+		{"a right hand", biometric.RightFour, right, false, biometric.HintNone, nil},
+		{"the other hand", biometric.RightFour, left, false, biometric.HintWrongHand, nil},
+		{"from the far side", biometric.RightFour, right, true, biometric.HintUpsideDown, nil},
+		{"without the little finger", biometric.LeftFour, left[:3], false, biometric.HintFingerMissing, []biometric.FingerPosition{biometric.LeftLittle}},
+		{"two index fingers", biometric.BothIndex, indexes, false, biometric.HintNone, nil},
+		{"two index fingers from the far side", biometric.BothIndex, indexes, true, biometric.HintUpsideDown, nil},
 	} {
 		for _, way := range []plan.Slaps{"", plan.SlapsChecked, plan.SlapsSegmented} {
 			t.Run(c.name+" "+string(way), func(t *testing.T) {
 				hand := synth.Slap{Who: 3, Seed: 5, Touch: synth.Usual(5), Fingers: c.fingers, UpsideDown: c.down}
 				run := &capture{step: plan.Step{Slaps: way}}
 				parts, hint, which, err := run.parts(slapImage(t, library, hand, way == plan.SlapsChecked), c.kind.Parts())
-				if err != nil || hint != c.hint || which != c.which || (hint == biometric.HintNone) != (len(parts) == len(c.fingers)) {
+				if err != nil || hint != c.hint || !slices.Equal(which, c.which) || (hint == biometric.HintNone) != (len(parts) == len(c.fingers)) {
 					t.Errorf("%d parts, hint %q, %v, %v", len(parts), hint, which, err)
 				}
 			})

@@ -112,7 +112,7 @@ type Guidance struct {
 	Step    string                     `json:"step"`
 	Hint    biometric.Hint             `json:"hint,omitempty"`
 	Fingers int                        `json:"fingers,omitempty"` // on the glass now
-	Finger  biometric.FingerPosition   `json:"finger,omitempty"`  // that the hint speaks of; zero for none in particular
+	Which   []biometric.FingerPosition `json:"which,omitempty"`   // that the hint speaks of; none in particular where empty
 	Wanted  []biometric.FingerPosition `json:"wanted,omitempty"`  // that belong on the glass now: one by one on a reader for one finger, or instead of others
 	Attempt int                        `json:"attempt"`
 	Pad     bool                       `json:"pad,omitempty"` // signatures: a pad is written on, not the screen

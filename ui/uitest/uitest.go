@@ -6,6 +6,7 @@ package uitest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"loket/kiosk/api"
@@ -161,6 +162,13 @@ func (m *maker) capture() {
 	for _, h := range []biometric.Hint{biometric.HintHoldStill, biometric.HintLiftNow, biometric.HintTooDry, biometric.HintWrongHand, biometric.HintUpsideDown} {
 		m.in("fingers."+string(h), session.Capturing, m.guided(biometric.Finger, h, 2))
 	}
+	m.in("fingers.missing", session.Capturing, func(st *api.Status, s *session.Session) {
+		four := plan.Step{ID: "right-four", Modality: biometric.Finger, Want: biometric.RightFour.Parts()}
+		m.captured(s)
+		s.Plan.Steps = append(slices.Clone(s.Plan.Steps[:1]), four)
+		s.Step = 1
+		st.Guidance = &api.Guidance{Step: four.ID, Hint: biometric.HintFingerMissing, Fingers: 3, Wanted: four.Want, Which: []biometric.FingerPosition{biometric.RightRing}, Attempt: 1}
+	})
 	signing := func(pad bool) func(*api.Status, *session.Session) {
 		return func(st *api.Status, s *session.Session) {
 			s.Plan.Steps = []plan.Step{{ID: "signature", Modality: biometric.Signature}}
