@@ -98,9 +98,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	var e *api.Error
-	if c.JSON && errors.As(err, &e) {
+	var r *refusal
+	switch {
+	case c.JSON && errors.As(err, &e):
 		_ = json.NewEncoder(stderr).Encode(e)
-	} else {
+	case c.JSON && errors.As(err, &r):
+		_ = json.NewEncoder(stderr).Encode(r)
+	default:
 		fmt.Fprintln(stderr, "kioskctl:", err)
 	}
 	return 1

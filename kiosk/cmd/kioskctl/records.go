@@ -112,20 +112,33 @@ func unknown(data []byte) error {
 		"(hint: such files begin with 1.001: or 1.01:, FIR, FAC, the bytes 64 or 65, {, and manifest.json; one whose first bytes are lost is not known again)")
 }
 
+// refusal is a rule that a file breaks, with the next step.
+type refusal struct {
+	Text     string `json:"error"`
+	Standard string `json:"standard"` // with its edition
+	Place    string `json:"place"`
+	Rule     string `json:"rule"`
+	Hint     string `json:"hint"`
+}
+
+// Error is for people.
+func (r *refusal) Error() string { return r.Text + " (hint: " + r.Hint + ")" }
+
 // advise adds the next step to what a file breaks.
 func advise(err error) error {
+	const hint = "have the file mended where it was made; docs/%s says what it is held to"
 	var an *ansinist.Error
 	var older *iso19794.Error
 	var newer *iso39794.Error
-	page := "docs/iso.md"
 	switch {
 	case errors.As(err, &an):
-		page = "docs/ansinist.md"
-	case errors.As(err, &older), errors.As(err, &newer):
-	default:
-		return err
+		return &refusal{err.Error(), an.Edition(), an.Place(), an.Rule, fmt.Sprintf(hint, "ansinist.md")}
+	case errors.As(err, &older):
+		return &refusal{err.Error(), older.Standard + ", clause " + older.Clause, fmt.Sprintf("%s at byte %d", older.Field, older.Offset), older.Rule, fmt.Sprintf(hint, "iso.md")}
+	case errors.As(err, &newer):
+		return &refusal{err.Error(), newer.Standard, fmt.Sprintf("%s at byte %d", newer.Path, newer.Offset), newer.Rule, fmt.Sprintf(hint, "iso.md")}
 	}
-	return fmt.Errorf("%w (hint: have the file mended where it was made; %s says what it is held to)", err, page)
+	return err
 }
 
 // record prints a file for people.
@@ -376,8 +389,8 @@ func scale(f iso39794.Finger) string {
 func absent(list []iso39794.Missing) string {
 	var words []string
 	for _, m := range list {
-		why := map[int]string{iso39794.Amputated: "amputated", iso39794.UnableToPrint: "unable to print", iso39794.Bandaged: "bandaged"}[m.Reason]
-		words = append(words, fmt.Sprintf("%d, %d (%s)", int(m.Position), m.Reason, strings.Trim(fingerWords(int(m.Position))+", "+why, ", ")))
+		why := pick(m.Reason, "reason unknown", "another reason", "amputated", "unable to print", "bandaged", "impaired", "diseased")
+		words = append(words, fmt.Sprintf("%d, %d (%s, %s)", int(m.Position), m.Reason, fingerWords(int(m.Position)), why))
 	}
 	return cmp.Or(strings.Join(words, "; "), "none")
 }

@@ -155,6 +155,29 @@ func TestABadFileEndsInOneAndNamesTheRule(t *testing.T) {
 	}
 }
 
+func TestABrokenRuleIsJSONForScripts(t *testing.T) {
+	good, err := os.ReadFile(root + "kiosk/record/testdata/files/record.an2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := written(t, "file", []byte(strings.Replace(string(good), "14.006:140", "14.006:141", 1)))
+	code, out, notes := ctl("--json", "record", "show", file)
+	var r refusal
+	if err := json.Unmarshal([]byte(notes), &r); code != 1 || out != "" || err != nil {
+		t.Fatalf("%d, %s, %v", code, notes, err)
+	}
+	if r.Standard != "ANSI/NIST-ITL 1-2011 Update 2015" || r.Place != "record 4 (Type-14, at byte 1622), field 14.006 HLL" ||
+		r.Rule != "it must be the width of the image, 140 pixels, and is 141" || r.Hint == "" {
+		t.Errorf("%+v", r)
+	}
+	for file, want := range map[string]string{"FAC\x00020\x00": "ISO/IEC 19794-5:2005, clause 5.4", "\x65\x80": "ISO/IEC 39794-5:2019"} {
+		_, _, notes := ctl("--json", "record", "show", written(t, "file", []byte(file)))
+		if err := json.Unmarshal([]byte(notes), &r); err != nil || r.Standard != want {
+			t.Errorf("%s: %v", notes, err)
+		}
+	}
+}
+
 func TestWhatAFileSaysReachesNoTerminalAsItIs(t *testing.T) {
 	good, err := os.ReadFile(root + "kiosk/record/testdata/files/record.an2")
 	if err != nil {

@@ -162,15 +162,24 @@ type Error struct {
 
 // Error names the place, the rule and the edition.
 func (e *Error) Error() string {
-	edition := e.Version.Edition()
-	if edition == "" {
-		edition = "every edition of ANSI/NIST-ITL"
+	return fmt.Sprintf("reading an ANSI/NIST file: %s: %s (a rule of %s)", e.Place(), e.Rule, e.Edition())
+}
+
+// Edition names the edition whose rule it is.
+func (e *Error) Edition() string {
+	if edition := e.Version.Edition(); edition != "" {
+		return edition
 	}
+	return "every edition of ANSI/NIST-ITL"
+}
+
+// Place names the record and the field.
+func (e *Error) Place() string {
 	where := fmt.Sprintf("record %d (Type-%d, at byte %d)", e.Record, e.Type, e.Offset)
 	if e.Field > 0 {
 		where += strings.TrimSuffix(fmt.Sprintf(", field %d.%03d %s", e.Type, e.Field, Name(e.Type, e.Field)), " ")
 	}
-	return fmt.Sprintf("reading an ANSI/NIST file: %s: %s (a rule of %s)", where, e.Rule, edition)
+	return where
 }
 
 // digits reads a number that is written in nothing but digits.
