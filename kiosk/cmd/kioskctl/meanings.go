@@ -132,7 +132,7 @@ func scoreWords(items []string) string {
 }
 
 func reason(items []string) string {
-	return map[string]string{"XX": "amputated", "UP": "unable to print"}[items[len(items)-1]]
+	return map[string]string{"XX": "amputated", "UP": "unable to print", "SR": "scarred"}[items[len(items)-1]]
 }
 
 // wordMeaning says what a field means that is no number.

@@ -457,6 +457,8 @@ func TestEachEditionIsHeldToItsOwnRules(t *testing.T) {
 		"a foot in 2011":                        {version(ansinist.V2011, set(2, 3, "FEET")), ""},
 		"which 2007 has not":                    {version(ansinist.V2007, set(2, 3, "FEET")), "field 10.003 IMT: it must be one of FACE"},
 		"segments in 2000":                      {version(ansinist.V2000, drop(2, 13), drop(2, 24), drop(3, 24), drop(4, 18)), "field 14.021 SEG: this edition does not have the field: it came with ANSI/NIST-ITL 1-2007 (a rule of ANSI/NIST-ITL 1-2000)"},
+		"a scar in 2015":                        {set(5, 18, "7\x1fSR"), ""},
+		"which 2013 has not":                    {version(ansinist.V2013, set(5, 18, "7\x1fSR")), "field 14.018 AMP: each subfield"},
 		"a moving finger in 2015":               {set(3, 3, "41"), ""},
 		"which 2013 lacks":                      {version(ansinist.V2013, set(3, 3, "41")), "field 14.003 IMP: it must be an impression type"},
 		"agency names in 2007":                  {version(ansinist.V2007, set(0, 17, "A")), "field 1.017 ANM: this edition does not have the field: it came with ANSI/NIST-ITL 1-2011"},

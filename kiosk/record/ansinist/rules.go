@@ -367,13 +367,14 @@ func acquisitionProfile(c scope, f Field) string {
 	return "it must be a subject acquisition profile: 0, 1, 10 to 15, 20, 30, 32, 40, 42, 50, 51 or 52"
 }
 
-func amputations(_ scope, f Field) string {
+// amputations checks 14.018 AMP. Scars came with Update 2015.
+func amputations(c scope, f Field) string {
 	if twice(f) {
 		return "a finger must not be there twice"
 	}
 	for _, items := range f.Subfields() {
-		if len(items) != 2 || !single(items[0]) || items[1] != "XX" && items[1] != "UP" {
-			return "each subfield must be the position of one finger and XX or UP"
+		if len(items) != 2 || !single(items[0]) || items[1] != "XX" && items[1] != "UP" && (items[1] != "SR" || c.version < V2015) {
+			return "each subfield must be the position of one finger and XX or UP, or since Update 2015 SR"
 		}
 	}
 	return ""
