@@ -190,7 +190,7 @@ func (b *bench) capturing(t *testing.T) (stopped context.Context) {
 func TestHelpThatDoesNotCountStopsNoCapture(t *testing.T) {
 	b := newBench(t)
 	stopped := b.capturing(t)
-	err := b.event([]api.Role{api.RoleTechnician}, "", session.Event{Kind: session.Help, By: session.Attendant}) // by nobody in particular
+	err := b.event(as(api.RoleTechnician), "", session.Event{Kind: session.Help, By: session.Attendant}) // by nobody in particular
 	if err == nil || stopped.Err() != nil {
 		t.Errorf("the answer is %v and the capture has ended: %v", err, stopped.Err())
 	}
@@ -200,10 +200,10 @@ func TestHelpThatComesWhenACaptureHasJustEndedIsGiven(t *testing.T) {
 	b := newBench(t)
 	b.capturing(t)
 	s := b.cur.session
-	if err := b.event([]api.Role{api.RoleScreen}, "", session.Event{Kind: session.Help, By: session.Screen}); err == nil {
+	if err := b.event(as(api.RoleScreen), "", session.Event{Kind: session.Help, By: session.Screen}); err == nil {
 		t.Error("a touch that names no session counts")
 	}
-	check(t, b.event([]api.Role{api.RoleScreen}, s.ID, session.Event{Kind: session.Help, By: session.Screen}))
+	check(t, b.event(as(api.RoleScreen), s.ID, session.Event{Kind: session.Help, By: session.Screen}))
 	step, _ := s.Current()
 	check(t, b.send(s.ID, session.Event{Kind: session.Accepted, By: session.Device, Entry: s.Entry,
 		Outcome: &biometric.Outcome{Step: step.ID, Modality: step.Modality}}, nil))
@@ -212,21 +212,34 @@ func TestHelpThatComesWhenACaptureHasJustEndedIsGiven(t *testing.T) {
 	}
 }
 
-func TestAnAccountOfTheConsoleIsNamedByACodeAloneAndTheScreenUsesNoneUp(t *testing.T) {
+// as is a caller with a role; their user id is 1000.
+func as(r api.Role) api.Caller { return api.Caller{UID: 1000, Roles: []api.Role{r}} }
+
+func TestNobodyDecidesInAnothersNameAndTheScreenUsesUpNoCode(t *testing.T) {
 	b := newBench(t)
 	b.capturing(t)
-	help := session.Event{Kind: session.Help, By: session.Attendant, Attendant: "ac_aaaaaaaaaaaaaaaa"}
+	help := func(name string) *session.Event {
+		return &session.Event{Kind: session.Help, By: session.Attendant, Attendant: name}
+	}
 	for _, x := range []struct {
 		as   api.Role
 		c    api.Command
 		says string
 	}{
-		{api.RoleTechnician, api.Command{Event: &help}, "who"},
-		{api.RoleScreen, api.Command{Event: &help, Code: "0123456789"}, "forbidden"},
+		{api.RoleTechnician, api.Command{Event: help("ac_aaaaaaaaaaaaaaaa")}, "who"},
+		{api.RoleTechnician, api.Command{Event: help("uid-1001")}, "who"},
+		{api.RoleTechnician, api.Command{Event: help("attendant-1")}, "who"},
+		{api.RoleScreen, api.Command{Event: help("uid-1000"), Code: "0123456789"}, "forbidden"},
 	} {
 		var e *api.Error
-		if _, err := b.Do(t.Context(), []api.Role{x.as}, x.c); !errors.As(err, &e) || e.Code != x.says || b.cur.session.State != session.Capturing {
+		if _, err := b.Do(t.Context(), as(x.as), x.c); !errors.As(err, &e) || e.Code != x.says || b.cur.session.State != session.Capturing {
 			t.Errorf("%s: %v", x.as, err)
+		}
+	}
+	for _, name := range []string{"", "uid-1000"} {
+		b.cur.pending = nil
+		if err := b.said(t.Context(), as(api.RoleTechnician), api.Command{Event: help(name)}); err != nil || b.cur.pending.Attendant != "uid-1000" {
+			t.Errorf("%q decides: %v", name, err)
 		}
 	}
 }
@@ -236,7 +249,7 @@ func TestAnEventForAnotherSessionChangesNothing(t *testing.T) {
 	stopped := b.capturing(t)
 	for _, kind := range []session.Kind{session.Help, session.Cancel} {
 		var e *api.Error
-		err := b.event([]api.Role{api.RoleScreen}, "se_before", session.Event{Kind: kind, By: session.Screen})
+		err := b.event(as(api.RoleScreen), "se_before", session.Event{Kind: kind, By: session.Screen})
 		if !errors.As(err, &e) || e.Code != "no-session" || b.cur.session.State != session.Capturing || stopped.Err() != nil {
 			t.Errorf("%s gives %v", kind, err)
 		}
@@ -247,7 +260,7 @@ func TestACaptureInProgressIsNotHandedOver(t *testing.T) {
 	b := newBench(t)
 	b.capturing(t)
 	var e *api.Error
-	err := b.event([]api.Role{api.RoleTechnician}, "", session.Event{Kind: session.Moved, By: session.Attendant, Attendant: "a", Target: "desk-1"})
+	err := b.event(as(api.RoleTechnician), "", session.Event{Kind: session.Moved, By: session.Attendant, Attendant: "a", Target: "desk-1"})
 	if !errors.As(err, &e) || e.Code != "out-of-place" || b.cur.moving != "" {
 		t.Errorf("handing over what is being captured gives %v", err)
 	}
@@ -274,7 +287,7 @@ func TestAScreenStartsWithACodeAlone(t *testing.T) {
 	b := newBench(t)
 	for _, start := range []api.Start{{Next: true}, {Ticket: "tk_aaaaaaaaaaaaaaaa"}} {
 		var e *api.Error
-		_, err := b.Do(t.Context(), []api.Role{api.RoleScreen}, api.Command{Start: &start})
+		_, err := b.Do(t.Context(), as(api.RoleScreen), api.Command{Start: &start})
 		if !errors.As(err, &e) || e.Code != "forbidden" {
 			t.Errorf("a screen that asks for %+v gets %v", start, err)
 		}
@@ -293,7 +306,7 @@ func TestARefusedRecordIsSentAgainWhenStaffSaySo(t *testing.T) {
 	check(t, os.WriteFile(refusal, []byte(`{"code":"unknown-policy","reason":"not accepted"}`), 0o600))
 	check(t, b.outbox.Open())
 	again := func(id string) error {
-		_, err := b.Do(t.Context(), []api.Role{api.RoleTechnician}, api.Command{Outbox: &api.OutboxQuery{Again: id}})
+		_, err := b.Do(t.Context(), as(api.RoleTechnician), api.Command{Outbox: &api.OutboxQuery{Again: id}})
 		return err
 	}
 	var e *api.Error

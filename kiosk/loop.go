@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"slices"
 	"time"
 
 	"loket/kiosk/acquire"
@@ -197,12 +196,12 @@ func (d *Daemon) touch() {
 
 // event checks what a local caller may say, and says it to the session with that id, or to whichever is in progress where id is
 // empty. The screen speaks for the applicant, technicians as attendants.
-func (d *Daemon) event(as []api.Role, id string, e session.Event) error {
+func (d *Daemon) event(as api.Caller, id string, e session.Event) error {
 	if e.Outcome != nil || e.Entry != 0 || !e.At.IsZero() || e.Record != "" || e.Verdict != "" || len(e.Comparisons) > 0 {
 		return &api.Error{Code: "forbidden", Text: "outcomes, entries, times, records, comparisons and verdicts are the daemon's own to say"}
 	}
 	needed := map[session.Actor]api.Role{session.Screen: api.RoleScreen, session.Attendant: api.RoleTechnician}[e.By]
-	if !slices.Contains(as, needed) {
+	if !as.Is(needed) {
 		return &api.Error{Code: "forbidden", Text: fmt.Sprintf("this user can't speak as %q", e.By),
 			Hint: "the screen speaks for the applicant, technicians as attendants"}
 	}

@@ -121,7 +121,7 @@ func TestADeviceIsRecordedWithoutItsSamples(t *testing.T) {
 			if err := b.RecordUSB(t.Context(), api.RecordQuery{Device: echo}, io.Discard); err == nil || !strings.Contains(err.Error(), "recorded already") {
 				t.Errorf("a second recording gives %v", err)
 			}
-			if _, err := b.Do(t.Context(), []api.Role{api.RoleScreen}, api.Command{StopRecording: &api.RecordQuery{Device: echo}}); err == nil {
+			if _, err := b.Do(t.Context(), api.Caller{Roles: []api.Role{api.RoleScreen}}, api.Command{StopRecording: &api.RecordQuery{Device: echo}}); err == nil {
 				t.Error("a screen ended the recording")
 			}
 			check(t, b.stopRecording(echo))

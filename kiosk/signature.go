@@ -79,8 +79,8 @@ func (d *Daemon) noteDevice(id, name string, info record.DeviceInfo) {
 }
 
 // sign takes in what the applicant says of their signature.
-func (d *Daemon) sign(as []api.Role, id string, w api.Sign) error {
-	if !slices.Contains(as, api.RoleScreen) {
+func (d *Daemon) sign(as api.Caller, id string, w api.Sign) error {
+	if !as.Is(api.RoleScreen) {
 		return &api.Error{Code: "forbidden", Text: "the applicant signs, at the screen or on the pad"}
 	}
 	if w.Ink != nil {

@@ -20,7 +20,6 @@ import (
 	"loket/kiosk/outbox"
 	"loket/kiosk/record"
 	"loket/kiosk/session"
-	"loket/queue"
 )
 
 // Status returns the present status and a channel that is closed at the next change.
@@ -110,10 +109,10 @@ func (d *Daemon) kinds() []drivers.Kind {
 }
 
 // Do runs a command of a local caller.
-func (d *Daemon) Do(ctx context.Context, as []api.Role, c api.Command) (api.Reply, error) {
+func (d *Daemon) Do(ctx context.Context, as api.Caller, c api.Command) (api.Reply, error) {
 	var err error
 	switch {
-	case c.Start != nil && c.Start.Code == "" && !slices.Contains(as, api.RoleTechnician):
+	case c.Start != nil && c.Start.Code == "" && !as.Is(api.RoleTechnician):
 		err = &api.Error{Code: "forbidden", Text: "only technicians may call a ticket", Hint: "a screen starts with the code that was scanned"}
 	case c.Start != nil:
 		err = d.start(ctx, *c.Start)
@@ -121,7 +120,7 @@ func (d *Daemon) Do(ctx context.Context, as []api.Role, c api.Command) (api.Repl
 		err = d.said(ctx, as, c)
 	case c.Sign != nil:
 		err = d.sign(as, c.Session, *c.Sign)
-	case !slices.Contains(as, api.RoleTechnician):
+	case !as.Is(api.RoleTechnician):
 		err = &api.Error{Code: "forbidden", Text: "only technicians may ask that"}
 	case c.Outbox != nil:
 		if c.Outbox.Again != "" {
@@ -149,14 +148,15 @@ func (d *Daemon) Do(ctx context.Context, as []api.Role, c api.Command) (api.Repl
 	return api.Reply{Status: &st}, nil
 }
 
-// said takes in what a local caller says of the session, with the attendant that a one-time code names.
-func (d *Daemon) said(ctx context.Context, as []api.Role, c api.Command) error {
+// said takes in what a local caller says of the session. An attendant is whom a one-time code names, else the user who called.
+func (d *Daemon) said(ctx context.Context, as api.Caller, c api.Command) error {
 	e := *c.Event
 	switch {
-	case c.Code != "" && !slices.Contains(as, api.RoleTechnician): // before the code is used up
+	case c.Code != "" && !as.Is(api.RoleTechnician): // before the code is used up
 		return &api.Error{Code: "forbidden", Text: "the screen speaks for the applicant alone"}
-	case c.Code == "" && strings.HasPrefix(e.Attendant, queue.AccountID+"_"):
-		return &api.Error{Code: "who", Text: "only a one-time code names an account of the console", Hint: "give one, or decide as somebody of this station"}
+	case c.Code == "" && e.Attendant != "" && e.Attendant != as.Name():
+		return &api.Error{Code: "who", Text: "nobody decides in another's name: this user is " + as.Name(),
+			Hint: "give a one-time code of the console, or leave the name out"}
 	case c.Code != "":
 		who, err := d.queue.Identify(ctx, c.Code)
 		if err != nil {
@@ -165,6 +165,8 @@ func (d *Daemon) said(ctx context.Context, as []api.Role, c api.Command) error {
 		e.By, e.Attendant = session.Attendant, who
 	case e.Kind == session.Override:
 		return &api.Error{Code: "who", Text: "an override is decided by somebody who says who they are", Hint: "give a one-time code of the console"}
+	case e.By == session.Attendant:
+		e.Attendant = as.Name()
 	}
 	return d.event(as, c.Session, e)
 }

@@ -112,11 +112,11 @@ func staffed(ctx context.Context, centre *stage.Centre, code func(context.Contex
 	var work sync.WaitGroup
 	attend := func(a stage.Attendant) { work.Go(func() { _ = a.Run(ctx) }) }
 	if centre.Desk {
-		attend(stage.Attendant{Kiosk: centre.Kiosk, Pseudonym: "attendant-1", Desk: stage.DeskName, Control: centre.Control()})
-		attend(stage.Attendant{Kiosk: centre.Counter, Pseudonym: "attendant-2", Code: code, Control: centre.DeskControl()})
+		attend(stage.Attendant{Kiosk: centre.Kiosk, Desk: stage.DeskName, Control: centre.Control()})
+		attend(stage.Attendant{Kiosk: centre.Counter, Code: code, Control: centre.DeskControl()})
 		work.Go(func() { _ = centre.Accompany(ctx) })
 	} else {
-		attend(stage.Attendant{Kiosk: centre.Kiosk, Pseudonym: "attendant-1", Control: centre.Control()})
+		attend(stage.Attendant{Kiosk: centre.Kiosk, Control: centre.Control()})
 	}
 	return func() {
 		stop()

@@ -76,7 +76,7 @@ type torture struct {
 func (r *torture) traffic(ctx context.Context) func() {
 	ctx, stop := context.WithCancel(ctx)
 	var work sync.WaitGroup
-	attendant := &stage.Attendant{Kiosk: r.centre.Kiosk, Pseudonym: "attendant-1"}
+	attendant := &stage.Attendant{Kiosk: r.centre.Kiosk}
 	work.Go(func() { _ = attendant.Run(ctx) })
 	work.Go(func() {
 		for ctx.Err() == nil {

@@ -44,7 +44,7 @@ func follow(ctx context.Context, centre *stage.Centre) (*statusWatch, func()) {
 		w.end(err)
 	})
 	both.Go(func() { w.pulse(ctx) })
-	attendant := &stage.Attendant{Kiosk: centre.Kiosk, Pseudonym: "attendant-1"}
+	attendant := &stage.Attendant{Kiosk: centre.Kiosk}
 	both.Go(func() { _ = attendant.Run(ctx) })
 	return w, func() {
 		cancel()

@@ -238,7 +238,7 @@ func through(ctx context.Context, t *testing.T, c *stage.Centre, issued station.
 	t.Helper()
 	ctx, stop := context.WithCancel(ctx)
 	gone := make(chan struct{}, 2)
-	for _, a := range []*stage.Attendant{{Kiosk: c.Kiosk, Pseudonym: "attendant-1", Desk: stage.DeskName}, {Kiosk: c.Counter, Pseudonym: "attendant-2"}} {
+	for _, a := range []*stage.Attendant{{Kiosk: c.Kiosk, Desk: stage.DeskName}, {Kiosk: c.Counter}} {
 		go func() {
 			_ = a.Run(ctx)
 			gone <- struct{}{}

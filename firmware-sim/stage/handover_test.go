@@ -43,7 +43,7 @@ func withDesk(t *testing.T, o stage.Options) (context.Context, *stage.Centre, *s
 // atDesk puts an attendant beside the desk until the test ends. staff may be nil.
 func atDesk(ctx context.Context, t *testing.T, c *stage.Centre, staff *stage.Staff) {
 	t.Helper()
-	a := &stage.Attendant{Kiosk: c.Counter, Pseudonym: "attendant-2"}
+	a := &stage.Attendant{Kiosk: c.Counter}
 	if staff != nil {
 		a.Code = staff.Code
 	}
@@ -84,7 +84,7 @@ func in(st api.Status, state session.State) bool {
 
 // staffSay is what the attendant at a kiosk says.
 func staffSay(kind session.Kind) session.Event {
-	return session.Event{Kind: kind, By: session.Attendant, Attendant: "attendant-1"}
+	return session.Event{Kind: kind, By: session.Attendant}
 }
 
 // order orders something at the console.
@@ -177,7 +177,7 @@ func TestAnOverrideNeedsAReasonAndSomebodyWhoSaysWhoTheyAre(t *testing.T) {
 	id := sessionOf(ctx, t, c.Counter, issued)
 	override := func(code, reason string) error {
 		_, err := c.Counter.Do(ctx, api.Command{Session: id, Code: code, Event: &session.Event{Kind: session.Override, By: session.Attendant,
-			Attendant: "somebody", Reason: reason}})
+			Reason: reason}})
 		return err
 	}
 	for name, try := range map[string][2]string{"without a code": {"", "the same face"}, "with another code": {"0123456789", "the same face"}} {

@@ -18,8 +18,6 @@ import (
 // screens is sent for them. Run follows one kiosk until ctx ends, over every restart of its daemon.
 type Attendant struct {
 	Kiosk *api.Client
-	// Pseudonym is the id under which decisions are made.
-	Pseudonym string
 	// Desk is where a session is moved that must be verified elsewhere; empty for nowhere.
 	Desk string
 	// Code gives a one-time code of the console, for decisions that need one; nil for none.
@@ -130,7 +128,7 @@ func (a *Attendant) answer(st api.Status) (session.Event, bool) {
 		return session.Event{}, false
 	}
 	screen := session.Event{By: session.Screen}
-	staff := session.Event{By: session.Attendant, Attendant: a.Pseudonym}
+	staff := session.Event{By: session.Attendant}
 	switch st.Session.State {
 	case session.Called:
 		screen.Kind = session.Arrived

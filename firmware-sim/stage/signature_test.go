@@ -122,7 +122,7 @@ func withPad(t *testing.T) (context.Context, *stage.Centre) {
 // atPad puts somebody beside the kiosk, whose person signs on the pad, until the test ends.
 func atPad(ctx context.Context, t *testing.T, c *stage.Centre) {
 	t.Helper()
-	a := &stage.Attendant{Kiosk: c.Kiosk, Pseudonym: "attendant-1", Control: c.Control()}
+	a := &stage.Attendant{Kiosk: c.Kiosk, Control: c.Control()}
 	gone := make(chan error, 1)
 	ctx, stop := context.WithCancel(ctx)
 	go func() { gone <- a.Run(ctx) }()
@@ -211,7 +211,7 @@ func TestWhoCannotSignIsExceptedWithAReasonThatTheRecordKeeps(t *testing.T) {
 		}
 	}
 	o, _ := outcomeOf(r.Manifest, "signature")
-	if len(o.Excepted) != 1 || o.Excepted[0].Reason != biometric.Bandaged || o.Excepted[0].Attendant != "attendant-1" {
+	if len(o.Excepted) != 1 || o.Excepted[0].Reason != biometric.Bandaged || o.Excepted[0].Attendant != fmt.Sprintf("uid-%d", os.Getuid()) {
 		t.Errorf("the record says %+v", o)
 	}
 }

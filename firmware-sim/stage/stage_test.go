@@ -87,7 +87,7 @@ func attend(ctx context.Context, t *testing.T, c *stage.Centre, seen func(api.St
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_ = (&stage.Attendant{Kiosk: c.Kiosk, Pseudonym: "attendant-1", Seen: seen}).Run(ctx)
+		_ = (&stage.Attendant{Kiosk: c.Kiosk, Seen: seen}).Run(ctx)
 	}()
 	leave = func() {
 		stop()

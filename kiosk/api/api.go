@@ -9,7 +9,9 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"loket/kiosk/biometric"
@@ -246,12 +248,24 @@ type Frame struct {
 	I420     []byte
 }
 
+// Caller is who sends a command, as the kernel tells.
+type Caller struct {
+	UID   uint32
+	Roles []Role
+}
+
+// Is reports whether the caller has a role.
+func (c Caller) Is(r Role) bool { return slices.Contains(c.Roles, r) }
+
+// Name is how a decision of the caller is noted who gives no one-time code: "uid-1000".
+func (c Caller) Name() string { return fmt.Sprintf("uid-%d", c.UID) }
+
 // Backend is the daemon as the server sees it. Its methods may be called from several goroutines.
 type Backend interface {
 	// Status returns the present status and a channel that is closed when it changes.
 	Status() (Status, <-chan struct{})
 	// Do runs a command. Errors are shown to the caller; an [*Error] keeps its code and hint.
-	Do(ctx context.Context, as []Role, c Command) (Reply, error)
+	Do(ctx context.Context, as Caller, c Command) (Reply, error)
 	// Frames calls fn with preview frames, newest first and dropping what fn is too slow for, until ctx ends or fn fails.
 	Frames(ctx context.Context, fn func(Frame) error) error
 	// RecordUSB opens a device anew and writes what runs over it to w as text, until it is stopped, ctx ends or a bound is

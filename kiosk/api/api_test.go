@@ -26,17 +26,19 @@ type daemon struct {
 	changed chan struct{}
 	frames  []api.Frame
 	did     chan api.Command
+	by      string // who sent the last command
 }
 
 func (d *daemon) Status() (api.Status, <-chan struct{}) { return d.status, d.changed }
 
-func (d *daemon) Do(_ context.Context, as []api.Role, c api.Command) (api.Reply, error) {
+func (d *daemon) Do(_ context.Context, as api.Caller, c api.Command) (api.Reply, error) {
 	if c.Start != nil {
 		return api.Reply{}, &api.Error{Code: "queue-empty", Text: "nobody waits", Hint: "try again later"}
 	}
-	if c.Event != nil && !slices.Contains(as, api.RoleScreen) {
+	if c.Event != nil && !as.Is(api.RoleScreen) {
 		return api.Reply{}, errors.New("not a screen")
 	}
+	d.by = as.Name()
 	d.did <- c
 	return api.Reply{Status: &d.status}, nil
 }
@@ -113,6 +115,9 @@ func TestATechnicianReadsTheStatusAndSendsCommands(t *testing.T) {
 	}
 	if got := <-d.did; got.Event == nil || got.Event.Kind != session.Approved {
 		t.Errorf("the daemon got %+v", got)
+	}
+	if want := fmt.Sprintf("uid-%d", os.Getuid()); d.by != want {
+		t.Errorf("it came from %s, not from %s", d.by, want)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,7 +30,7 @@ type Server struct {
 	Roles   func(uid uint32) []Role
 }
 
-type rolesKey struct{}
+type callerKey struct{}
 
 // Listen opens the socket with mode 0660. A socket that a dead daemon left behind is replaced; a live one is an error.
 func Listen(path string) (*net.UnixListener, error) {
@@ -83,7 +82,7 @@ func (s *Server) connContext(ctx context.Context, c net.Conn) context.Context {
 	if err != nil {
 		return ctx
 	}
-	return context.WithValue(ctx, rolesKey{}, s.Roles(uid))
+	return context.WithValue(ctx, callerKey{}, Caller{UID: uid, Roles: s.Roles(uid)})
 }
 
 func peerUID(c net.Conn) (uint32, error) {
@@ -116,7 +115,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /v1/frames", s.frames)
 	mux.HandleFunc("GET /v1/usb/record", s.record)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(roles(r)) == 0 {
+		if len(caller(r).Roles) == 0 {
 			fail(w, http.StatusForbidden, &Error{Code: "forbidden", Text: "this user may not talk to the daemon",
 				Hint: "run as the screen's or the technicians' user named in the daemon's configuration"})
 			return
@@ -125,9 +124,9 @@ func (s *Server) handler() http.Handler {
 	})
 }
 
-func roles(r *http.Request) []Role {
-	list, _ := r.Context().Value(rolesKey{}).([]Role)
-	return list
+func caller(r *http.Request) Caller {
+	who, _ := r.Context().Value(callerKey{}).(Caller)
+	return who
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
@@ -161,7 +160,7 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, &Error{Code: "bad-command", Text: "the command could not be read: " + err.Error()})
 		return
 	}
-	answer, err := s.Backend.Do(r.Context(), roles(r), c)
+	answer, err := s.Backend.Do(r.Context(), caller(r), c)
 	if err != nil {
 		refuse(w, err)
 		return
@@ -171,7 +170,7 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request) {
 
 // frames streams previews to the screen and to nobody else.
 func (s *Server) frames(w http.ResponseWriter, r *http.Request) {
-	if !slices.Contains(roles(r), RoleScreen) {
+	if !caller(r).Is(RoleScreen) {
 		fail(w, http.StatusForbidden, &Error{Code: "forbidden", Text: "frames go to the screen alone"})
 		return
 	}
@@ -187,7 +186,7 @@ func (s *Server) frames(w http.ResponseWriter, r *http.Request) {
 
 // record streams a recording of USB traffic to a technician, line by line.
 func (s *Server) record(w http.ResponseWriter, r *http.Request) {
-	if !slices.Contains(roles(r), RoleTechnician) {
+	if !caller(r).Is(RoleTechnician) {
 		fail(w, http.StatusForbidden, &Error{Code: "forbidden", Text: "only technicians may record what runs over a device"})
 		return
 	}

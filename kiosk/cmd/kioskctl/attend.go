@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"loket/kiosk/api"
 	"loket/kiosk/biometric"
@@ -22,9 +21,6 @@ func (c *call) decide(by who, e session.Event) error {
 		return err
 	}
 	e.By = session.Attendant
-	if by.Code == "" {
-		e.Attendant = fmt.Sprintf("uid-%d", os.Getuid())
-	}
 	cmd := api.Command{Event: &e, Code: by.Code}
 	if st.Session != nil {
 		cmd.Session = st.Session.ID

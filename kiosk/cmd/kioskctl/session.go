@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"loket/kiosk/api"
 	"loket/kiosk/session"
@@ -44,7 +43,7 @@ func (x cancelCmd) Run(c *call) error {
 	if err != nil {
 		return err
 	}
-	e := session.Event{Kind: session.Help, By: session.Attendant, Attendant: fmt.Sprintf("uid-%d", os.Getuid()), Reason: x.Reason}
+	e := session.Event{Kind: session.Help, By: session.Attendant, Reason: x.Reason}
 	cmd := api.Command{Event: &e}
 	if st.Session != nil {
 		cmd.Session = st.Session.ID

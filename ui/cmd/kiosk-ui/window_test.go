@@ -56,7 +56,7 @@ func (b *backend) Status() (api.Status, <-chan struct{}) {
 	return b.status, b.changed
 }
 
-func (b *backend) Do(_ context.Context, _ []api.Role, c api.Command) (api.Reply, error) {
+func (b *backend) Do(_ context.Context, _ api.Caller, c api.Command) (api.Reply, error) {
 	b.did <- c
 	return api.Reply{}, nil
 }
