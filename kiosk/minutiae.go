@@ -1,6 +1,7 @@
 package kiosk
 
 import (
+	"fmt"
 	"image"
 
 	"loket/kiosk/acquire"
@@ -36,22 +37,15 @@ func (d *Daemon) former(step plan.Step) (prints []acquire.Print, err error) {
 	if step.Modality != biometric.Finger || step.Uniqueness == "" {
 		return nil, nil
 	}
-	err = d.vault.steps(func(samples []handover.Sample) error {
-		for _, h := range samples {
-			if h.Modality != biometric.Finger {
-				continue
-			}
-			t, err := template(h.Sample)
-			if err != nil {
-				return err
-			}
-			prints = append(prints, acquire.Print{Position: h.Position, Template: t})
+	held := d.vault.copies(func(h handover.Sample) bool { return h.Modality == biometric.Finger })
+	defer wipe(held)
+	for _, s := range held {
+		t, err := template(s)
+		if err != nil {
+			wipePrints(prints)
+			return nil, fmt.Errorf("comparing with the %s that is held: %w", s.Position, err)
 		}
-		return nil
-	})
-	if err != nil {
-		wipePrints(prints)
-		return nil, err
+		prints = append(prints, acquire.Print{Position: s.Position, Template: t})
 	}
 	return prints, nil
 }

@@ -3,9 +3,12 @@ package kiosk
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"loket/kiosk/api"
 	"loket/kiosk/biometric"
+	"loket/kiosk/biometric/finger"
 	"loket/kiosk/failpoint"
 	"loket/kiosk/handover"
 	"loket/kiosk/record"
@@ -61,6 +64,7 @@ func (d *Daemon) takeIn(ctx context.Context, order station.TakeSession, b *hando
 	if err != nil {
 		return refused(err)
 	}
+	d.read(b)
 	s, err := d.continued(b, ticket)
 	if err != nil {
 		return err
@@ -82,19 +86,49 @@ func (d *Daemon) takeIn(ctx context.Context, order station.TakeSession, b *hando
 	return nil
 }
 
-// continued gives the session as it goes on here: under this station's rules, verifying where it was.
+// read refuses what can't be used here of a bundle: a print that could neither be compared nor be put on record. It alone is
+// captured again; staff are told.
+func (d *Daemon) read(b *handover.Bundle) {
+	for _, s := range slices.Clone(b.Samples) {
+		if err := readable(s.Sample); err != nil {
+			b.Refuse(s.Step, err)
+		}
+	}
+	for step, why := range b.Unreadable {
+		d.log.Warn("a capture of another station can't be read", "session", b.Session.ID, "from", b.From.Name, "step", step, "err", why)
+	}
+}
+
+// readable reports whether a sample's pixels can be read. Photographs and signatures are only looked at by people.
+func readable(s biometric.Sample) error {
+	if s.Modality != biometric.Finger {
+		return nil
+	}
+	img, err := grey(s)
+	if err != nil {
+		return err
+	}
+	defer clear(img.Pix)
+	return finger.Extractable(img, s.PPI)
+}
+
+// continued gives the session as it goes on here: under this station's rules, verifying where it was. What must be verified is
+// decided by the kind of station that it comes from, as its certificate tells, and not by what that station says.
 func (d *Daemon) continued(b *handover.Bundle, ticket station.Ticket) (session.Session, error) {
 	now := d.now()
 	own, err := d.plan(ticket, now)
 	if err != nil {
 		return session.Session{}, fmt.Errorf("taking over: %w", err)
 	}
+	c := session.Continuation{State: session.Verifying, Plan: own, Unwatched: !b.From.Supervised,
+		Unreadable: slices.Sorted(maps.Keys(b.Unreadable)), At: now}
 	if b.Session.Resume == session.Verifying {
-		if s, err := session.Continue(b.Session, session.Verifying, own, now); err == nil {
+		if s, err := session.Continue(b.Session, c); err == nil {
 			return s, nil
 		}
 	}
-	return session.Continue(b.Session, session.Assistance, own, now)
+	c.State = session.Assistance
+	return session.Continue(b.Session, c)
 }
 
 // accept tells the queue that the session is here, and asks until it has answered. An answer that was lost may have been yes:

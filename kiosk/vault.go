@@ -1,6 +1,7 @@
 package kiosk
 
 import (
+	"bytes"
 	"slices"
 	"sync"
 
@@ -62,6 +63,22 @@ func (v *vault) steps(fn func([]handover.Sample) error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return fn(v.samples)
+}
+
+// copies gives copies of the samples that are wanted, for work that takes longer than the vault may be locked: whoever locks it
+// may hold the daemon's mutex. The caller wipes them.
+func (v *vault) copies(wanted func(handover.Sample) bool) []biometric.Sample {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var all []biometric.Sample
+	for _, h := range v.samples {
+		if wanted(h) {
+			s := h.Sample
+			s.Data = bytes.Clone(s.Data)
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // wipe overwrites everything.

@@ -71,6 +71,7 @@ func (d *Daemon) verify(ctx context.Context, s session.Session) {
 // notVerified says why a comparison did not come about.
 func (d *Daemon) notVerified(s session.Session, err error) {
 	if errors.Is(err, errByEye) {
+		d.log.Warn("prints are compared by eye", "session", s.ID, "err", err)
 		d.verifying(s, api.Verification{State: api.VerifyByEye})
 		return
 	}
@@ -134,15 +135,12 @@ func (d *Daemon) compare(ctx context.Context, s session.Session, f biometric.Fin
 	if len(result.Samples) != 1 {
 		return biometric.Comparison{Position: f, At: d.now()}, nil // nothing that could be compared was shown
 	}
-	var c biometric.Comparison
-	err = d.vault.steps(func(samples []handover.Sample) error {
-		i := slices.IndexFunc(samples, func(h handover.Sample) bool { return h.Modality == biometric.Finger && h.Position == f })
-		if i < 0 {
-			return errByEye
-		}
-		c, err = compare(d.Comparer, samples[i].Sample, result.Samples[0])
-		return err
-	})
+	held := d.vault.copies(func(h handover.Sample) bool { return h.Modality == biometric.Finger && h.Position == f })
+	defer wipe(held)
+	if len(held) == 0 {
+		return biometric.Comparison{}, errByEye
+	}
+	c, err := compare(d.Comparer, held[0], result.Samples[0])
 	c.Position, c.At = f, d.now()
 	for _, a := range result.Outcome.Attempts {
 		c.Device = a.Device
@@ -166,6 +164,7 @@ func probeStep(s session.Session, f biometric.FingerPosition) (plan.Step, bool) 
 	return plan.Step{}, false
 }
 
+// compare compares two prints. What they can't be compared for is errByEye: nothing is wrong with a device.
 func compare(by Comparer, reference, probe biometric.Sample) (biometric.Comparison, error) {
 	a, err := grey(reference)
 	if err != nil {
@@ -178,9 +177,13 @@ func compare(by Comparer, reference, probe biometric.Sample) (biometric.Comparis
 	}
 	defer clear(b.Pix)
 	if reference.PPI != probe.PPI {
-		return biometric.Comparison{}, fmt.Errorf("comparing prints: one has %d pixels an inch, the other %d", reference.PPI, probe.PPI)
+		return biometric.Comparison{}, fmt.Errorf("one print has %d pixels an inch, the other %d: %w", reference.PPI, probe.PPI, errByEye)
 	}
-	return by.Compare(a, b, probe.PPI)
+	c, err := by.Compare(a, b, probe.PPI)
+	if err != nil {
+		return c, fmt.Errorf("%w: %w", errByEye, err)
+	}
+	return c, nil
 }
 
 // grey decodes a finger image.

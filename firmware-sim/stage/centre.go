@@ -19,6 +19,7 @@ import (
 
 	"loket/kiosk/api"
 	"loket/kiosk/identity"
+	"loket/kiosk/plan"
 )
 
 // Options say what kind of centre to put up. Zero values give a demonstration with a cooperative subject.
@@ -166,7 +167,10 @@ func (c *Centre) keys() error {
 		return err
 	}
 	c.PKI = pki
-	for name, role := range map[string]identity.Role{StationName: identity.RoleKiosk, DeskName: identity.RoleDesk, "queue": identity.RoleQueue,
+	if err := c.stationKeys(); err != nil {
+		return err
+	}
+	for name, role := range map[string]identity.Role{DeskName: identity.RoleDesk, "queue": identity.RoleQueue,
 		"central": identity.RoleCentral, "partner": identity.RoleAppointments} {
 		if _, err := pki.Issue(name, role); err != nil {
 			return err
@@ -180,6 +184,20 @@ func (c *Centre) keys() error {
 		return err
 	}
 	return os.WriteFile(pki.Path("recipients.txt"), recipients, 0o600)
+}
+
+// stationKeys gives the kiosk its certificate. An attendant stands beside it where its policy says so.
+func (c *Centre) stationKeys() error {
+	policy, err := plan.LoadPolicy(c.Policy)
+	if err != nil {
+		return err
+	}
+	var marks []string
+	if policy.Supervised {
+		marks = []string{identity.Supervised}
+	}
+	_, err = c.PKI.Issue(StationName, identity.RoleKiosk, marks...)
+	return err
 }
 
 // ports reserves free ports. Another program can take one before ours does; it then says so and ends.

@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"filippo.io/age"
@@ -50,14 +51,14 @@ func NewPKI(dir, centre string, demo bool) (*PKI, error) {
 	return p, err
 }
 
-// Issue makes a key and a certificate for name in role and writes both.
-func (p *PKI) Issue(name string, role identity.Role) (*x509.Certificate, error) {
+// Issue makes a key and a certificate for name in role, with marks such as [identity.Supervised], and writes both.
+func (p *PKI) Issue(name string, role identity.Role, marks ...string) (*x509.Certificate, error) {
 	key, err := p.Key(name)
 	if err != nil {
 		return nil, err
 	}
 	template := p.template(pkix.Name{CommonName: name, Organization: []string{p.Centre},
-		OrganizationalUnit: append([]string{string(role)}, p.marks()...)})
+		OrganizationalUnit: slices.Concat([]string{string(role)}, marks, p.marks())})
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
 	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"filippo.io/age"
@@ -76,6 +77,26 @@ type Bundle struct {
 	Session session.Session
 	Devices []record.DeviceInfo
 	Samples []Sample
+
+	From       identity.Peer    // of a bundle that was opened: who signed it
+	Unreadable map[string]error // of a bundle that was opened: the steps of which nothing is left, and why
+}
+
+// Refuse wipes and drops the samples of a step that can't be used, and notes why.
+func (b *Bundle) Refuse(step string, why error) {
+	if b.Unreadable[step] != nil {
+		return
+	}
+	if b.Unreadable == nil {
+		b.Unreadable = map[string]error{}
+	}
+	b.Unreadable[step] = why
+	b.Samples = slices.DeleteFunc(b.Samples, func(s Sample) bool {
+		if s.Step == step {
+			s.Wipe()
+		}
+		return s.Step == step
+	})
 }
 
 // LogValue names the session and nothing of the person.
@@ -183,15 +204,16 @@ type Expected struct {
 }
 
 // Open opens a bundle with its key and checks all of it: that a station of the own centre signed it, that it is for this
-// station, this key and what was expected, and every sample's digest. What it returns the caller wipes.
+// station, this key and what was expected, and every sample's digest. A sample that is no image, or another than the header says,
+// is refused with its step alone. What it returns the caller wipes.
 func (k *Key) Open(sealed []byte, us *identity.Identity, want Expected, now time.Time) (*Bundle, error) {
 	plain, err := age.Decrypt(bytes.NewReader(sealed), k.private)
 	if err != nil {
 		return nil, fmt.Errorf("opening a hand-over: %w (hint: it was sealed to another key, or changed on the way)", err)
 	}
-	b, err := read(plain, func(header, sig []byte, chain [][]byte) (Header, error) {
-		h, from, err := verify(header, sig, chain, us, now)
-		if err != nil {
+	var from identity.Peer
+	b, err := read(plain, func(header, sig []byte, chain [][]byte) (h Header, err error) {
+		if h, from, err = verify(header, sig, chain, us, now); err != nil {
 			return Header{}, err
 		}
 		return h, h.bound(us, k.ID(), from, want)
@@ -199,6 +221,7 @@ func (k *Key) Open(sealed []byte, us *identity.Identity, want Expected, now time
 	if err != nil {
 		return nil, fmt.Errorf("opening a hand-over: %w", err)
 	}
+	b.From = from
 	return b, nil
 }
 
@@ -224,6 +247,8 @@ func (h Header) bound(us *identity.Identity, key string, from identity.Peer, wan
 	switch {
 	case from.Role != identity.RoleKiosk && from.Role != identity.RoleDesk:
 		return fmt.Errorf("a %q signed it, which captures nobody", from.Role)
+	case from.Role == identity.RoleKiosk && len(s.Comparisons) > 0:
+		return errors.New("a kiosk says that it compared prints, which desks do")
 	case h.From != from.Name || h.From != want.From:
 		return fmt.Errorf("it is from %.64q, not from %.64q", h.From, want.From)
 	case h.To != us.Name || h.Centre != us.Centre:
@@ -358,28 +383,42 @@ func (b *Bundle) readSamples(src io.Reader, parts []Part) error {
 		if digest(s.Data) != p.SHA256 {
 			return errors.New("reading a sample: its digest is not the header's")
 		}
-		if err := p.pictured(s.Data); err != nil {
-			return fmt.Errorf("reading a sample: %w", err)
-		}
 	}
 	if n, err := io.ReadFull(src, make([]byte, 1)); n != 0 || err != io.EOF {
 		return fmt.Errorf("reading the end: something follows it: %w", err)
 	}
+	b.look()
 	return nil
 }
 
-// pictured holds an image to its media type and to a size that a station can decode: few bytes may claim very many pixels.
-func (p Part) pictured(data []byte) error {
-	if p.MediaType == ink.MediaType {
+// look refuses the steps of which a sample is not the image that the header says.
+func (b *Bundle) look() {
+	for _, s := range slices.Clone(b.Samples) {
+		if err := s.pictured(); err != nil {
+			b.Refuse(s.Step, err)
+		}
+	}
+}
+
+// pictured holds an image to its media type and size, and to a size that a station can decode: few bytes may claim very many
+// pixels.
+func (s Sample) pictured() error {
+	if s.MediaType == ink.MediaType {
 		return nil
 	}
-	switch head, err := picture.Of(data); {
+	switch head, err := picture.Of(s.Data); {
 	case err != nil:
 		return err
-	case string(head.Coding) != p.MediaType:
+	case string(head.Coding) != s.MediaType:
 		return fmt.Errorf("it is %s, and not what the header says", head.Coding)
 	case head.Width > maxPixels || head.Height > maxPixels || head.Width*head.Height > maxPixels:
 		return fmt.Errorf("an image of %d x %d, at most %d pixels are allowed", head.Width, head.Height, maxPixels)
+	case head.Width != s.Width || head.Height != s.Height:
+		return fmt.Errorf("an image of %d x %d, and not what the header says", head.Width, head.Height)
+	case s.Modality == biometric.Finger && (head.Components != 1 || head.Depth != 8):
+		return fmt.Errorf("a print of %d bits in %d colours", head.Depth, head.Components)
+	case !picture.Whole(s.Data):
+		return errors.New("the image has no end")
 	}
 	return nil
 }

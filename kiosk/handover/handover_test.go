@@ -109,18 +109,18 @@ func bundled(t testing.TB) *Bundle {
 }
 
 func (b *Bundle) add(step plan.Step, f biometric.FingerPosition) {
-	media, head, done := "image/x-wsq", wsqHead, &biometric.Compression{Algorithm: "an encoder", Version: "7", Rate: 0.75, Ratio: 15.5}
+	media, form, done := "image/x-wsq", wsqForm, &biometric.Compression{Algorithm: "an encoder", Version: "7", Rate: 0.75, Ratio: 15.5}
 	if step.Modality == biometric.Face {
-		media, head, done = "image/jpeg", jpegHead, nil
+		media, form, done = "image/jpeg", jpegForm, nil
 	}
 	b.Samples = append(b.Samples, Sample{step.ID, biometric.Sample{Modality: step.Modality, Position: f, MediaType: media, Compression: done,
-		Data: fmt.Appendf([]byte(head), "the pixels of %s %d", step.Modality, f), Width: 4, Height: 4}})
+		Data: fmt.Appendf(nil, form, fmt.Sprintf("the pixels of %s %d", step.Modality, f)), Width: 4, Height: 4}})
 }
 
-// The heads of images of 4 x 4 pixels: what comes before pixels.
+// Images of 4 x 4 pixels, but for what is coded.
 const (
-	wsqHead  = "\xff\xa0\xff\xa2\x00\x08\x00\xff\x00\x04\x00\x04"
-	jpegHead = "\xff\xd8\xff\xc0\x00\x0b\x08\x00\x04\x00\x04\x01\x01\x11\x00"
+	wsqForm  = "\xff\xa0\xff\xa2\x00\x08\x00\xff\x00\x04\x00\x04\xff\xa3\x00\x03\x00%s\xff\xa1"
+	jpegForm = "\xff\xd8\xff\xc0\x00\x0b\x08\x00\x04\x00\x04\x01\x01\x11\x00\xff\xda\x00\x02%s\xff\xd9"
 )
 
 func expected(b *Bundle) Expected {
@@ -311,11 +311,15 @@ func TestNothingIsSealedThatContradictsItself(t *testing.T) {
 	}
 }
 
-func TestAnImageOfMorePixelsThanAStationCanHoldIsRefused(t *testing.T) {
+func TestASampleThatIsNotTheImageThatItShouldBeIsRefusedAlone(t *testing.T) {
 	p := newPlace(t)
+	const png = "\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
 	for name, data := range map[string]string{
-		"a picture of ten thousand million pixels": "\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\x00\x01\x86\xa0\x00\x01\x86\xa0\x08\x00\x00\x00\x00CRC.",
-		"something else than the header says":      jpegHead,
+		"a picture of ten thousand million pixels": png + "\x00\x01\x86\xa0\x00\x01\x86\xa0\x08\x00\x00\x00\x00CRC.",
+		"another size than the header's":           png + "\x00\x00\x00\x05\x00\x00\x00\x04\x08\x00\x00\x00\x00CRC.",
+		"sixteen bits a pixel":                     png + "\x00\x00\x00\x04\x00\x00\x00\x04\x10\x00\x00\x00\x00CRC.",
+		"no end":                                   png + "\x00\x00\x00\x04\x00\x00\x00\x04\x08\x00\x00\x00\x00CRC.",
+		"something else than the header says":      jpegForm,
 		"no image":                                 "pixels",
 	} {
 		b := bundled(t)
@@ -323,7 +327,47 @@ func TestAnImageOfMorePixelsThanAStationCanHoldIsRefused(t *testing.T) {
 		b.Samples[i].Data, b.Samples[i].MediaType = []byte(data), "image/png"
 		sealed, err := b.Bytes(p.kiosk, p.offer, now())
 		check(t, err)
-		if _, err := p.key.Open(sealed, p.desk, expected(b), now()); err == nil {
+		got, err := p.key.Open(sealed, p.desk, expected(b), now())
+		check(t, err)
+		if got.Unreadable[b.Samples[i].Step] == nil || len(got.Unreadable) != 1 || len(got.Samples) != 1 || got.Samples[0].Modality != biometric.Face {
+			t.Errorf("%s: %v, %d samples", name, got.Unreadable, len(got.Samples))
+		}
+	}
+}
+
+func TestABundleSaysWhichKindOfStationItComesFrom(t *testing.T) {
+	p, b := newPlace(t), bundled(t)
+	for name, c := range map[string]struct {
+		units []string
+		want  bool
+	}{
+		"a kiosk by itself":              {[]string{"kiosk"}, false},
+		"a kiosk beside an attendant":    {[]string{"kiosk", "supervised"}, true},
+		"a desk":                         {[]string{"desk"}, true},
+		"a desk that is marked for once": {[]string{"supervised", "desk"}, true},
+	} {
+		sealed, err := b.Bytes(p.issue(t, "kiosk-01", "Centre", c.units...), p.offer, now())
+		check(t, err)
+		got, err := p.key.Open(sealed, p.desk, expected(b), now())
+		if err != nil || got.From.Supervised != c.want {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
+func TestWhatAKioskCantHaveDoneIsRefused(t *testing.T) {
+	p := newPlace(t)
+	for name, change := range map[string]func(*Bundle){
+		"a comparison":                func(b *Bundle) { b.Session.Comparisons = []biometric.Comparison{{Same: true}} },
+		"a finger that nothing holds": func(b *Bundle) { b.Session.Ledger[9].Reason = biometric.Captured },
+	} {
+		b := bundled(t)
+		change(b)
+		sealed, err := b.Bytes(p.kiosk, p.offer, now())
+		if err == nil {
+			_, err = p.key.Open(sealed, p.desk, expected(b), now())
+		}
+		if err == nil {
 			t.Errorf("%s was taken in", name)
 		}
 	}
@@ -374,7 +418,7 @@ func FuzzBundle(f *testing.F) {
 			return
 		}
 		defer b.Wipe()
-		s, err := session.Continue(b.Session, session.Assistance, plan.Plan{}, now())
+		s, err := session.Continue(b.Session, session.Continuation{State: session.Assistance, Unwatched: true, At: now()})
 		if err != nil {
 			return
 		}

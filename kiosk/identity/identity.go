@@ -38,12 +38,17 @@ const (
 // name and in every certificate under it. Only a station with such a certificate may open a simulated bus.
 const Demo = "demo"
 
+// Supervised marks the certificate of a kiosk beside which an attendant stands, as a further organisational unit. What a kiosk
+// without it captured is verified at the desk that takes it over, whatever the kiosk says.
+const Supervised = "supervised"
+
 // Peer is what a verified certificate says of its holder.
 type Peer struct {
-	Name   string // station or service
-	Centre string
-	Role   Role
-	Demo   bool
+	Name       string // station or service
+	Centre     string
+	Role       Role
+	Demo       bool
+	Supervised bool // a desk is, too
 }
 
 // Identity is a key with its certificate and the authority that it trusts.
@@ -94,18 +99,21 @@ func PeerOf(cert *x509.Certificate) (Peer, error) {
 	if s.CommonName == "" || len(s.Organization) != 1 || len(s.OrganizationalUnit) == 0 {
 		return Peer{}, fmt.Errorf("reading the certificate of %q: it needs a common name, one organisation and a role", s.CommonName)
 	}
-	// DER orders a set of units as it likes, so the role is the unit that is not the demo mark.
+	// DER orders a set of units as it likes, so the role is the unit that is no mark.
 	p := Peer{Name: s.CommonName, Centre: s.Organization[0]}
 	p.Demo = slices.Contains(s.OrganizationalUnit, Demo) || slices.Contains(cert.Issuer.OrganizationalUnit, Demo)
 	for _, u := range s.OrganizationalUnit {
 		switch {
 		case u == Demo:
+		case u == Supervised:
+			p.Supervised = true
 		case p.Role != "":
 			return Peer{}, fmt.Errorf("reading the certificate of %q: it gives two roles, %q and %q (hint: docs/pki.md)", s.CommonName, p.Role, u)
 		default:
 			p.Role = Role(u)
 		}
 	}
+	p.Supervised = p.Supervised || p.Role == RoleDesk
 	return p, nil
 }
 

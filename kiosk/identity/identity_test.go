@@ -16,6 +16,11 @@ func TestACertificateGivesOneRole(t *testing.T) {
 			t.Errorf("%q gives %+v, %v", units, p, err)
 		}
 	}
+	for _, units := range [][]string{{"kiosk", Supervised}, {Supervised, Demo, "kiosk"}, {"desk"}} {
+		if p, err := of(units...); err != nil || !p.Supervised {
+			t.Errorf("%q gives %+v, %v", units, p, err)
+		}
+	}
 	for _, units := range [][]string{nil, {"kiosk", "desk"}, {"kiosk", Demo, "central"}} {
 		if p, err := of(units...); err == nil {
 			t.Errorf("%q gives %+v", units, p)

@@ -53,6 +53,22 @@ func (s Session) check() error {
 			return err
 		}
 	}
+	return s.held()
+}
+
+// held: the ledger calls captured what the outcomes hold, each finger once, and nothing else.
+func (s Session) held() error {
+	times := map[biometric.FingerPosition]int{}
+	for _, o := range s.Outcomes {
+		for _, f := range o.Captured {
+			times[f]++
+		}
+	}
+	for _, e := range s.Ledger {
+		if n := times[e.Position]; n > 1 || (n == 1) != (e.Reason == biometric.Captured) {
+			return fmt.Errorf("the ledger calls %v %q, and %d outcomes hold it", e.Position, e.Reason, n)
+		}
+	}
 	return nil
 }
 

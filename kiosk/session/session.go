@@ -87,6 +87,10 @@ const (
 // VerdictSameFinger says why staff are called where nothing is broken: one finger was shown in two places, twice.
 const VerdictSameFinger = "same-finger"
 
+// VerdictUnreadable says why staff are called at a desk where nothing is broken: a capture that came from another station can't
+// be read here and is taken again.
+const VerdictUnreadable = "unreadable"
+
 // Event is one thing that happened. Fields that its kind does not use are ignored.
 type Event struct {
 	Kind Kind      `json:"kind"`
@@ -162,7 +166,7 @@ type Session struct {
 
 	Comparisons []biometric.Comparison `json:"comparisons,omitempty"` // at desks
 
-	Verdict string `json:"verdict,omitempty"` // of the fault that led to assistance, or VerdictSameFinger
+	Verdict string `json:"verdict,omitempty"` // of the fault that led to assistance, VerdictSameFinger or VerdictUnreadable
 	Alarm   bool   `json:"alarm,omitempty"`   // a presentation-attack alarm led to assistance: for staff only
 	Target  string `json:"target,omitempty"`  // of a hand-over
 	Final   bool   `json:"final,omitempty"`   // cancelled, and the person leaves
@@ -196,32 +200,61 @@ func New(s Start) (Session, error) {
 	}, nil
 }
 
-// Continue begins where an accepted bundle left off, in [Assistance] or [Verifying]. Good captures, exceptions and decisions
-// are kept. The receiving station's own plan takes the place of the first, unless it is zero; it must have the steps that
-// were captured.
-func Continue(bundle Session, state State, own plan.Plan, at time.Time) (Session, error) {
+// Continuation says how a session goes on that was handed over.
+type Continuation struct {
+	State State // [Assistance] or [Verifying]
+	// Plan is the receiving station's own, which takes the place of the first; it must have the steps that were captured. The
+	// first stays where it is zero.
+	Plan plan.Plan
+	// Unwatched: no attendant watched the captures, whatever the session says of them. All are to be verified.
+	Unwatched bool
+	// Unreadable are steps whose samples can't be used here. They are captured again, and staff are told.
+	Unreadable []string
+	At         time.Time
+}
+
+// Continue begins where an accepted bundle left off. Good captures, exceptions and decisions are kept.
+func Continue(bundle Session, c Continuation) (Session, error) {
 	switch {
 	case bundle.End != HandedOver:
 		return Session{}, errors.New("continuing a session: it was not handed over")
-	case state != Assistance && state != Verifying:
-		return Session{}, fmt.Errorf("continuing a session: it can't start in %q", state)
+	case c.State != Assistance && c.State != Verifying:
+		return Session{}, fmt.Errorf("continuing a session: it can't start in %q", c.State)
 	}
 	s := bundle.clone()
-	if own.Schema != "" {
-		if err := s.adopt(own); err != nil {
+	if c.Plan.Schema != "" {
+		if err := s.adopt(c.Plan); err != nil {
 			return Session{}, fmt.Errorf("continuing a session: %w", err)
 		}
 	}
+	s.drop(func(o biometric.Outcome) bool { return slices.Contains(c.Unreadable, o.Step) })
+	if c.Unwatched {
+		s.unwatched()
+	}
 	next, open := s.open()
-	if open && state == Verifying {
+	s.Step = next
+	if open && c.State == Verifying {
 		return Session{}, fmt.Errorf("continuing a session: step %q is still to do, so there is nothing to verify yet", s.Plan.Steps[next].ID)
 	}
 	if s.Resume == "" || s.Resume == Sealing || open && s.Resume != Confirming {
 		s.Resume = Capturing
 	}
 	s.End, s.Target = "", ""
-	s.enter(state, at)
+	s.enter(c.State, c.At)
+	if len(c.Unreadable) > 0 {
+		s.Verdict = VerdictUnreadable
+	}
 	return s, nil
+}
+
+// unwatched has all that is held verified, and what is below its threshold captured again after.
+func (s *Session) unwatched() {
+	s.Verify, s.Weak = nil, weak(s.Outcomes)
+	for _, o := range s.Outcomes {
+		if o.Modality != biometric.Signature {
+			s.Verify = append(s.Verify, o.Step)
+		}
+	}
 }
 
 // adopt takes over another plan; what was captured, excepted or found on file stays.
@@ -242,7 +275,6 @@ func (s *Session) adopt(p plan.Plan) error {
 		}
 	}
 	s.settle()
-	s.Step, _ = s.open()
 	return nil
 }
 

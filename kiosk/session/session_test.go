@@ -247,7 +247,7 @@ func TestRejectionsStartAgainAsOftenAsThePolicySays(t *testing.T) {
 func TestKioskCapturesAreVerifiedEvenWhereTheDesksPolicyAsksForNone(t *testing.T) {
 	kiosk := after(t, begin(t, planOf(t, selfService, faceAndFingers()), Confirming), send(Screen, Confirmed), capture, capture, send(Screen, Help), send(Attendant, Moved))
 	expect(t, kiosk, Ended, HandedOver)
-	desk, err := Continue(kiosk, Assistance, planOf(t, supervised, faceAndFingers()), noon().Add(time.Hour))
+	desk, err := Continue(kiosk, Continuation{State: Assistance, Plan: planOf(t, supervised, faceAndFingers()), At: noon().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,6 +262,68 @@ func TestKioskCapturesAreVerifiedEvenWhereTheDesksPolicyAsksForNone(t *testing.T
 	}
 	expect(t, after(t, desk, send(Device, Verified)), Sealing, "")
 	expect(t, after(t, desk, send(Attendant, Override)), Sealing, "")
+}
+
+func TestWhatASelfServiceKioskCapturedIsVerifiedWhateverItSays(t *testing.T) {
+	kiosk := after(t, begin(t, planOf(t, selfService, faceAndFingers()), Confirming), send(Screen, Confirmed), capture, func(s Session) Event {
+		e := s.captured()
+		e.Outcome.Forced = true
+		return e
+	}, send(Screen, Help), send(Attendant, Moved))
+	kiosk.Verify, kiosk.Plan.Supervised, kiosk.Plan.Verification = nil, true, plan.VerifyNone
+	c := Continuation{State: Assistance, Plan: planOf(t, supervised, faceAndFingers()), Unwatched: true, At: noon()}
+	s, err := Continue(kiosk, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = after(t, s, send(Attendant, Resumed), send(Attendant, Approved))
+	expect(t, s, Verifying, "")
+	wants(t, after(t, s, send(Device, Verified)), biometric.RightIndex, biometric.LeftIndex) // they were below their threshold
+
+	c.Unwatched = false
+	if s, err = Continue(kiosk, c); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, after(t, s, send(Attendant, Resumed), send(Attendant, Approved)), Sealing, "")
+}
+
+func TestWhatCantBeReadAtTheDeskIsCapturedAgainAlone(t *testing.T) {
+	kiosk := after(t, begin(t, planOf(t, selfService, faceAndFingers()), Confirming), send(Screen, Confirmed), capture, capture, send(Screen, Approved), send(Attendant, Moved))
+	c := Continuation{State: Verifying, Plan: planOf(t, supervised, faceAndFingers()), Unwatched: true, Unreadable: []string{"fingers"}, At: noon()}
+	if _, err := Continue(kiosk, c); err == nil {
+		t.Error("prints that are not there are verified")
+	}
+	c.State = Assistance
+	s, err := Continue(kiosk, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Verdict != VerdictUnreadable || len(s.Outcomes) != 1 || len(s.Attempts) != 2 {
+		t.Errorf("verdict %q, %d outcomes, %d attempts", s.Verdict, len(s.Outcomes), len(s.Attempts))
+	}
+	s = after(t, s, send(Attendant, Resumed))
+	wants(t, s, biometric.RightIndex, biometric.LeftIndex)
+	expect(t, after(t, s, capture, send(Attendant, Approved)), Sealing, "")
+}
+
+func TestALedgerThatIsNotWhatIsHeldIsRefused(t *testing.T) {
+	good := after(t, reached(t, selfService), capture)
+	if err := good.Check(); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(*Session){
+		"held by nothing": func(s *Session) { s.Ledger[9].Reason = biometric.Captured },
+		"still owed":      func(s *Session) { s.Ledger[1].Reason = biometric.Owed },
+		"held twice": func(s *Session) {
+			s.Outcomes[0].Captured = append(s.Outcomes[0].Captured, s.Outcomes[0].Captured[0])
+		},
+	} {
+		s := good.clone()
+		change(&s)
+		if err := s.Check(); err == nil {
+			t.Errorf("%s: nobody noticed", name)
+		}
+	}
 }
 
 func TestOnlyUnprotectedCapturesAreVerifiedWhereThePolicySaysSo(t *testing.T) {
@@ -390,20 +452,20 @@ func TestSessionsBeginOnlyWhereTheyMay(t *testing.T) {
 		}
 	}
 	live := after(t, begin(t, p, Confirming), send(Screen, Confirmed), capture, send(Screen, Help))
-	if _, err := Continue(live, Assistance, plan.Plan{}, noon()); err == nil {
+	if _, err := Continue(live, Continuation{State: Assistance, At: noon()}); err == nil {
 		t.Error("a session that was not handed over was continued")
 	}
 	moved := after(t, live, send(Attendant, Moved))
-	if _, err := Continue(moved, Verifying, plan.Plan{}, noon()); err == nil {
+	if _, err := Continue(moved, Continuation{State: Verifying, At: noon()}); err == nil {
 		t.Error("a session with a step to do was continued in verifying")
 	}
-	if _, err := Continue(moved, Reviewing, plan.Plan{}, noon()); err == nil {
+	if _, err := Continue(moved, Continuation{State: Reviewing, At: noon()}); err == nil {
 		t.Error("a session was continued in reviewing")
 	}
-	if _, err := Continue(moved, Assistance, planOf(t, supervised, faceAndFingers()[1:]), noon()); err == nil {
+	if _, err := Continue(moved, Continuation{State: Assistance, Plan: planOf(t, supervised, faceAndFingers()[1:]), At: noon()}); err == nil {
 		t.Error("a plan without the captured step was adopted")
 	}
-	s, err := Continue(moved, Assistance, plan.Plan{}, noon())
+	s, err := Continue(moved, Continuation{State: Assistance, At: noon()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -612,7 +674,7 @@ func TestWhatStayedBelowItsThresholdAtSelfServiceIsCapturedAgainAtTheDesk(t *tes
 	for name, decided := range map[string]func(Session) Event{"compared": send(Device, Verified), "by eye": send(Attendant, Override)} {
 		t.Run(name, func(t *testing.T) {
 			kiosk := after(t, reached(t, selfService), forced, send(Screen, Approved), send(Attendant, Moved))
-			s, err := Continue(kiosk, Verifying, desk, noon())
+			s, err := Continue(kiosk, Continuation{State: Verifying, Plan: desk, At: noon()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -623,7 +685,7 @@ func TestWhatStayedBelowItsThresholdAtSelfServiceIsCapturedAgainAtTheDesk(t *tes
 		})
 	}
 	good := after(t, reached(t, selfService), capture, send(Screen, Approved), send(Attendant, Moved))
-	s, err := Continue(good, Verifying, desk, noon())
+	s, err := Continue(good, Continuation{State: Verifying, Plan: desk, At: noon()})
 	if err != nil {
 		t.Fatal(err)
 	}

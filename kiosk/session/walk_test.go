@@ -183,7 +183,7 @@ func differs(a, b Session) bool {
 func (w *walk) receive(bundle Session) {
 	received := false
 	for _, in := range states() {
-		if s, err := Continue(bundle, in, plan.Plan{}, noon()); err == nil {
+		if s, err := Continue(bundle, Continuation{State: in, At: noon()}); err == nil {
 			received = true
 			w.visit(s)
 		}
@@ -191,7 +191,7 @@ func (w *walk) receive(bundle Session) {
 	if !bundle.Plan.Supervised && len(weak(bundle.Outcomes)) > 0 {
 		own := planOf(w.t, supervised, []biometric.Modality{biometric.Finger}, `"fallback": ["thumb", "middle", "ring"]`, `"fallback": []`)
 		for _, in := range states() {
-			if s, err := Continue(bundle, in, own, noon()); err == nil {
+			if s, err := Continue(bundle, Continuation{State: in, Plan: own, At: noon()}); err == nil {
 				w.visit(s)
 			}
 		}
@@ -211,6 +211,8 @@ func soundStep(s Session, e Event, n Session) string {
 		return fmt.Sprintf("it enters %d states", entered)
 	case n.Ledger.Check() != nil:
 		return n.Ledger.Check().Error()
+	case n.held() != nil:
+		return n.held().Error()
 	case (n.State == Ended) != (n.End != ""):
 		return "state and end contradict each other"
 	case n.State == Capturing && (!open || step.Modality == biometric.Finger && len(step.Want) == 0):

@@ -66,8 +66,8 @@ const (
 // ridge pattern: where the ridges around a point don't add up, a ridge begins or ends there (docs/minutiae.md). It reads img
 // only, wipes what it made of it, and may be called from several goroutines at once. An image without ridges has no minutiae.
 func Extract(img *image.Gray, ppi int) (Template, error) {
-	if err := extractable(img, ppi); err != nil {
-		return Template{}, fmt.Errorf("extracting minutiae: %w", err)
+	if err := Extractable(img, ppi); err != nil {
+		return Template{}, err
 	}
 	work := normalise(img, ppi)
 	defer work.wipe()
@@ -85,15 +85,16 @@ func Extract(img *image.Gray, ppi int) (Template, error) {
 	return t, nil
 }
 
-func extractable(img *image.Gray, ppi int) error {
+// Extractable reports why [Extract] would refuse an image. It looks at no pixel.
+func Extractable(img *image.Gray, ppi int) error {
 	switch {
 	case img == nil || img.Rect.Empty():
-		return errors.New("the image has no pixels")
+		return errors.New("extracting minutiae: the image has no pixels")
 	case ppi < minExtractPPI || ppi > maxExtractPPI:
-		return fmt.Errorf("ridges can't be followed at %d pixels an inch (hint: %d to %d)", ppi, minExtractPPI, maxExtractPPI)
+		return fmt.Errorf("extracting minutiae: ridges can't be followed at %d pixels an inch (hint: %d to %d)", ppi, minExtractPPI, maxExtractPPI)
 	}
 	if longest := max(img.Rect.Dx(), img.Rect.Dy()); float64(longest)*mmPerInch > float64(maxExtractMM*ppi) {
-		return fmt.Errorf("an image of %d px at %d pixels an inch is larger than a hand (hint: cut out the finger first)", longest, ppi)
+		return fmt.Errorf("extracting minutiae: an image of %d px at %d pixels an inch is larger than a hand (hint: cut out the finger first)", longest, ppi)
 	}
 	return nil
 }

@@ -73,6 +73,9 @@ func (c *call) session(st *api.Status) error {
 			return
 		}
 		fmt.Fprintf(c.out, "%s  ticket %s (%s), attempt %d\nstate  %s\n", s.ID, st.Number, s.Ticket, s.Attempt, s.State)
+		if s.Verdict != "" {
+			fmt.Fprintf(c.out, "staff are called: %s\n", s.Verdict)
+		}
 		if st.Moving != "" {
 			fmt.Fprintf(c.out, "moving to %s\n", st.Moving)
 		}
