@@ -1,8 +1,6 @@
 package finger
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +29,7 @@ const (
 	maxTerms      = 1000
 	maxTrees      = 10_000
 	maxNodes      = 2_000_000
+	maxTermBytes  = 64 << 10
 	maxName       = 64 // bytes of an algorithm's name or version
 )
 
@@ -114,35 +113,7 @@ func LoadModel(path string) (*Model, error) {
 	return m, nil
 }
 
-func readModel(r io.Reader) (*Model, error) {
-	data, err := io.ReadAll(io.LimitReader(r, MaxModelBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > MaxModelBytes {
-		return nil, fmt.Errorf("it has more than %d MiB", MaxModelBytes>>20)
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	m := new(Model)
-	if err := d.Decode(m); err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the model")
-	}
-	if strings.HasPrefix(m.Algorithm, "loket-") {
-		return nil, fmt.Errorf("%q is a name of our own", m.Algorithm)
-	}
-	m.minutiae = m.needs(OwnMeasures())
-	return m, m.check()
-}
-
 func (m *Model) check() error {
-	nodes := 0
-	for _, t := range m.Trees {
-		nodes += len(t)
-	}
 	switch {
 	case m.Format != ModelFormat:
 		return fmt.Errorf("its format is %q and not %q", m.Format, ModelFormat)
@@ -150,8 +121,6 @@ func (m *Model) check() error {
 		return fmt.Errorf("algorithm and version need a name each, of at most %d printable characters", maxName)
 	case len(m.Terms)+len(m.Trees) == 0:
 		return errors.New("it has neither terms nor trees")
-	case len(m.Terms) > maxTerms || len(m.Trees) > maxTrees || nodes > maxNodes:
-		return fmt.Errorf("it has more than %d terms, %d trees or %d nodes", maxTerms, maxTrees, maxNodes)
 	case m.Link != nil && m.Link.Slope <= 0:
 		return errors.New("the link's slope is not positive")
 	case m.Doubt != nil && (m.Doubt.Allowed < 0 || m.Doubt.Half <= 0 || m.Doubt.Towards < 0 || m.Doubt.Towards > 100):

@@ -98,6 +98,50 @@ func TestAModelThatIsNotOneIsRefusedWithItsMistake(t *testing.T) {
 	}
 }
 
+// endless gives a beginning, then the same again and again, and counts.
+type endless struct {
+	next   []byte
+	repeat []byte
+	given  int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	for n := 0; n < len(p); {
+		if len(e.next) == 0 {
+			e.next = e.repeat
+		}
+		some := copy(p[n:], e.next)
+		e.next, n = e.next[some:], n+some
+	}
+	e.given += len(p)
+	return len(p), nil
+}
+
+func TestAModelOfTooMuchIsRefusedBeforeItIsRead(t *testing.T) {
+	const head = `{"format": "loket-finger-quality-model/1", `
+	for name, c := range map[string]struct {
+		begin, repeat, says string
+		most                int // bytes that are read
+	}{
+		"nodes":             {`"trees": [[{}`, strings.Repeat(`,{}`, 1000), "nodes", 8 << 20},
+		"nodes of nothing":  {`"trees": [[{}`, strings.Repeat(`,null`, 1000), "nodes", 16 << 20},
+		"numbers for nodes": {`"trees": [[{}`, strings.Repeat(`,0`, 1000), "Node", 1 << 20},
+		"trees":             {`"trees": [[]`, strings.Repeat(`,[]`, 1000), "trees", 1 << 20},
+		"terms":             {`"terms": [{}`, strings.Repeat(`,{}`, 1000), "terms", 1 << 20},
+		"a name":            {`"algorithm": "`, strings.Repeat(`x`, 1000), "MiB", MaxModelBytes + 1},
+		"a member twice":    {`"offset": 0`, strings.Repeat(`, "offset": 0`, 1000), "twice", 1 << 20},
+	} {
+		r := &endless{next: []byte(head + c.begin), repeat: []byte(c.repeat)}
+		if _, err := ReadModel(r); err == nil || !strings.Contains(err.Error(), c.says) || r.given > c.most {
+			t.Errorf("%s: after %d bytes %v", name, r.given, err)
+		}
+	}
+	long := head + `"terms": [{"sum": ["Mu"` + strings.Repeat(`,""`, maxTermBytes/3) + `]}]}`
+	if _, err := ReadModel(strings.NewReader(long)); err == nil || !strings.Contains(err.Error(), "term 0 has more than") {
+		t.Errorf("a long term: %v", err)
+	}
+}
+
 func TestOurEstimateIsAModelToo(t *testing.T) {
 	m := *estimate()
 	if err := m.check(); err != nil {
