@@ -53,9 +53,19 @@ func (c *canvas) rules(x, y float64, m record.Manifest) {
 		c.rule(x, at, k, v)
 		at += 21
 	}
-	if len(not) > 0 {
-		c.paragraph(x, at+10, rulesWidth, 13, "Not measured: "+strings.Join(not, ", ")+".")
+	var notes []string
+	if slices.ContainsFunc(list, func(k biometric.Criterion) bool { return !k.Mandatory }) {
+		notes = append(notes, "What is grey is advice and refuses nobody.")
 	}
+	if len(not) > 0 {
+		notes = append(notes, "Not measured: "+strings.Join(not, ", ")+".")
+	}
+	c.paragraph(x, at+10, rulesWidth, 13, strings.Join(notes, " "))
+}
+
+// unitOf is the unit of a criterion, behind its limits; most are ratios.
+func unitOf(name string) string {
+	return map[string]string{"image-width": " px", "image-height": " px", "eye-distance": " px", "roll": "°", "yaw": "°", "pitch": "°", "colour-space": " bits"}[name]
 }
 
 // rule draws a line: whether a criterion holds, its name, the value and the limits. Names of those that may fail are muted.
@@ -74,7 +84,7 @@ func (c *canvas) rule(x, y float64, k biometric.Criterion, v float64) {
 	c.mark(point{x + 7, y - 4}, s, 9)
 	c.text(x+22, y, regular, 14, hue, words(k.Name))
 	c.right(x+rulesWidth-110, y, bold, 14, hue, measure(v))
-	c.text(x+rulesWidth-98, y, regular, 13, muted, strings.NewReplacer(">=", "≥", "<=", "≤").Replace(k.Limits()))
+	c.text(x+rulesWidth-98, y, regular, 13, muted, strings.NewReplacer(">=", "≥", "<=", "≤").Replace(k.Limits())+unitOf(k.Name))
 }
 
 // measure writes a value with as many decimals as say something.
