@@ -46,6 +46,8 @@ func (d *decoder) complete() error {
 		return nil
 	case d.bank == nil || d.quant == nil:
 		return corrupt("it lacks a transform table or a quantisation table")
+	case d.frame.work(d.bank) > maxWork:
+		return d.tooMuch()
 	}
 	if d.out == nil {
 		d.out = newCursor(d.frame, d.quant)
@@ -108,6 +110,9 @@ func (d *decoder) block(id byte) error {
 		return corrupt("a block stands before the frame header or the quantisation table")
 	}
 	if d.out == nil {
+		if d.bank != nil && d.frame.work(d.bank) > maxWork {
+			return d.tooMuch()
+		}
 		d.out = newCursor(d.frame, d.quant)
 	}
 	c := d.tables[id]
@@ -126,6 +131,14 @@ func (d *decoder) block(id byte) error {
 		}
 		*b = bitReader{data: d.data, at: b.at + 2}
 	}
+}
+
+// work is how many products each of the two directions takes.
+func (f *frame) work(b *bank) int { return f.width * f.height * (len(b.low) + len(b.high)) }
+
+func (d *decoder) tooMuch() error {
+	return corrupt("a picture of %d x %d with filters of %d and %d coefficients, which takes too long (hint: up to %d pixels with these)",
+		d.frame.width, d.frame.height, len(d.bank.high), len(d.bank.low), maxWork/(len(d.bank.low)+len(d.bank.high)))
 }
 
 // restarts reports whether a restart marker comes next: codes begin anew at a whole byte.

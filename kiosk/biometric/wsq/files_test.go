@@ -385,3 +385,42 @@ func FuzzEncode(f *testing.F) {
 		}
 	})
 }
+
+// padded lengthens the filters of a file to 32 coefficients that count for nothing.
+func padded(t *testing.T, data []byte) []byte {
+	t.Helper()
+	list := parts(t, bytes.Clone(data))
+	i := slices.IndexFunc(list, func(p part) bool { return p.mark == markDTT })
+	body := []byte{0, 0, 31, 29}
+	half := []byte{0, 0, 0, 0, 0, 0}
+	body = append(body, 0, 0, 0, 0, 0, 1)
+	body = append(body, bytes.Repeat(half, 15)...)
+	body = append(body, 0, 0, 0, 0, 0, 1)
+	body = append(body, bytes.Repeat(half, 14)...)
+	binary.BigEndian.PutUint16(body, uint16(len(body)))
+	list[i].body = body
+	return whole(list)
+}
+
+func TestWhatTakesTooLongIsRefused(t *testing.T) {
+	file := func(w, h int) []byte {
+		return changed(t, encoded(t, ridges(50, 40), 0), markSOF, func(b []byte) {
+			binary.BigEndian.PutUint16(b[4:], uint16(h))
+			binary.BigEndian.PutUint16(b[6:], uint16(w))
+		})
+	}
+	const says = "takes too long"
+	for _, c := range []struct {
+		name string
+		data []byte
+		long bool
+	}{
+		{"a whole card at the FBI's filters", file(4096, 4096), false},
+		{"a slap at the longest filters", padded(t, file(1600, 1500)), false},
+		{"a whole card at the longest filters", padded(t, file(4000, 4000)), true},
+	} {
+		if _, err := Decode(c.data); err == nil || strings.Contains(err.Error(), says) != c.long {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}

@@ -20,6 +20,9 @@ import (
 // MaxPixels bounds the pictures that are read and written: four times a whole hand at 500 pixels an inch.
 const MaxPixels = 1 << 24
 
+// maxWork bounds pixels times filter coefficients: [MaxPixels] with the FBI's filters of 9 and 7, 4,194,304 with two of 32.
+const maxWork = MaxPixels * (9 + 7)
+
 // Header is what stands beside the pixels of a file.
 type Header struct {
 	Width, Height int

@@ -24,8 +24,8 @@ type runCmd struct {
 	Size     string  `help:"Of the window." default:"1280x800" placeholder:"WxH"`
 	PxPerMM  float64 `name:"px-per-mm" help:"Pixels on a millimetre of the screen; 0 asks the screen."`
 	Player   string  `help:"The program that plays a WAV from its standard input; none to be silent." default:"aplay -q -" placeholder:"COMMAND"`
-	Headset  bool    `help:"Sound goes into a headset: personal data is spoken too."`
-	Script   string  `name:"transcript" help:"Writes which page is shown, what can be pressed on it and what is said, a JSON object a line." type:"path" placeholder:"FILE"`
+	Headset  bool    `help:"Sound goes into a headset: personal data is spoken too." xor:"aloud"`
+	Script   string  `name:"transcript" help:"Writes which page is shown, what can be pressed on it and what is said, a JSON object a line. Not together with --headset, since what is said there is personal." xor:"aloud" type:"path" placeholder:"FILE"`
 }
 
 type screensCmd struct {

@@ -14,7 +14,8 @@ import (
 )
 
 // transcript writes down what the screen does, for tests and for whoever studies how people get through: a JSON object a line,
-// synced with what is seen and heard. What is typed is not in it, and personal data only where it is spoken.
+// synced with what is seen and heard. What is typed is not in it, nor is personal data: it is spoken into a headset alone, and with one
+// there is no transcript.
 type transcript struct {
 	ui.Speaker
 	file *os.File
