@@ -11,6 +11,7 @@ import (
 	"loket/kiosk/biometric"
 	"loket/kiosk/biometric/face"
 	"loket/kiosk/plan"
+	"loket/kiosk/record/picture"
 )
 
 // MeasureReencoded is 1 in the measures of a photograph that broke the policy's limits and was encoded anew.
@@ -114,14 +115,15 @@ func (p *photo) rank() []int {
 	return []int{enough, mandatory, optional, p.report.Quality.Score}
 }
 
-// develop turns the best photograph into a sample. The file stays as the camera made it unless it breaks the plan's limits.
+// develop turns the best photograph into a sample. The file stays as the camera made it unless it breaks the plan's limits, or has
+// something between its segments for which a desk or a record would refuse it later.
 func (c *capture) develop(p *photo, status biometric.Result, fault error) (Result, error) {
 	r := c.result(status)
 	if p == nil || status != biometric.Accepted && !p.enough {
 		p.wipe()
 		return r, fault
 	}
-	s := biometric.Sample{Modality: biometric.Face, MediaType: "image/jpeg", Data: p.data,
+	s := biometric.Sample{Modality: biometric.Face, MediaType: "image/jpeg", Data: picture.Tidy(p.data),
 		Width: p.report.Width, Height: p.report.Height, Quality: p.report.Quality}
 	if err := c.fit(&s); err != nil {
 		s.Wipe()
