@@ -237,7 +237,7 @@ generate: house ## writes again what is generated: queries, API code, diagrams, 
 	mv build/licences.md docs/licences.md
 
 .PHONY: notices
-notices: house ## the licence files of everything that is linked in, into build/notices/
+notices: house console ## the licence files of everything that is linked in or built into the console, into build/notices/
 	build/house notices build/notices ./... $(AGE)
 
 .PHONY: clean

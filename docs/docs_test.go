@@ -128,7 +128,7 @@ func TestEveryTargetOfTheMakefileIsExplained(t *testing.T) {
 func TestTableOfLicencesIsUpToDate(t *testing.T) {
 	want := run(t, "go", "run", "./.ci/house", "licences", "./...", "filippo.io/age/cmd/age", "filippo.io/age/cmd/age-keygen")
 	if got := read(t, "docs/licences.md"); got != string(want) {
-		t.Error("docs/licences.md is not what go.mod gives (hint: make generate)")
+		t.Error("docs/licences.md is not what go.mod and the console give (hint: make generate)")
 	}
 }
 

@@ -22,7 +22,7 @@ type module struct {
 	Main    bool
 }
 
-// licences prints the table of the modules from which the packages' programs are linked.
+// licences prints the tables of the modules from which the packages' programs are linked, and of what the console holds.
 func licences(out io.Writer, packages []string) error {
 	modules, err := linked(packages)
 	if err != nil {
@@ -36,14 +36,14 @@ func licences(out io.Writer, packages []string) error {
 		}
 		fmt.Fprintf(out, "| %s | %s | %s | %s |\n", m.Path, m.Version, name, file)
 	}
-	return nil
+	return consoleLicences(out, consoleDir)
 }
 
 const licencesHead = `# Licences of what is linked in
 
 loket itself is under the EUPL-1.2 (LICENSE). Its programs are linked from these Go modules, and from Go's standard library
-(BSD-3-Clause). ` + "`make generate`" + ` writes this table from go.mod and the licence files that the modules carry; a test fails where the
-two differ. Whoever hands out binaries hands out the licence files too: ` + "`make notices`" + ` collects them in build/notices/.
+(BSD-3-Clause). ` + "`make generate`" + ` writes these tables from go.mod and the licence files that the modules carry, and from what the console imports; a test fails
+where they differ. Whoever hands out binaries hands out the licence files too: ` + "`make notices`" + ` collects them in build/notices/.
 
 | module | version | licence | its file |
 |---|---|---|---|
@@ -120,7 +120,8 @@ func licenceName(text string) string {
 // noticeFile is a file name such as LICENSE.txt, SQLITE-LICENSE or NOTICE.
 var noticeFile = regexp.MustCompile(`(?i)(^|-)(licen[sc]e|copying|notice|patents)([.-]|$)`)
 
-// notices copies the licence and notice files of the modules that the packages link into a folder for each module.
+// notices copies the licence and notice files of the modules that the packages link, and of the packages that the console holds,
+// into a folder for each.
 func notices(args []string) error {
 	if len(args) < 2 {
 		return errors.New("reading the arguments: a folder and a package are needed (hint: house notices DIR PACKAGE...)")
@@ -134,7 +135,7 @@ func notices(args []string) error {
 			return fmt.Errorf("copying the licence of %s: %w", m.Path, err)
 		}
 	}
-	return nil
+	return consoleNotices(args[0], consoleDir)
 }
 
 // copyNotices takes subfolders too: a module may carry other people's sources, and their licences with them.

@@ -3,8 +3,8 @@
 //
 //	house test ARG...             runs go test -json ARG... and summarises it
 //	house bench GOALS             reads benchmark lines from standard input and compares them with the table in GOALS
-//	house licences PACKAGE...     prints docs/licences.md for what these packages link
-//	house notices DIR PACKAGE...  copies the licence files of what these packages link into DIR
+//	house licences PACKAGE...     prints docs/licences.md for what these packages link and the console holds
+//	house notices DIR PACKAGE...  copies the licence files of the same into DIR
 //
 // The Makefile calls it; nothing imports it.
 package main

@@ -164,7 +164,7 @@ func (c *centre) caller(name string) {
 	c.t.Cleanup(transport.CloseIdleConnections)
 	client := &station.Client{BaseURL: c.Stations(), HTTP: &http.Client{Transport: transport}}
 	link := &station.Link{URL: c.Stations(), TLS: id.Client(identity.RoleQueue), Version: "test"}
-	link.SetStatus(station.Status{Ready: true, At: time.Now()})
+	link.SetStatus(station.Status{Ready: true, At: time.Now(), Warnings: []station.Trouble{{Code: "booth-sides", Text: "the sides differ by 40 %"}}})
 	c.work.Go(func() { _ = link.Run(c.ctx) })
 	c.work.Go(func() {
 		for {

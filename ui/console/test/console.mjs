@@ -91,6 +91,7 @@ async function run() {
   await card(one, "desk-01").waitFor();
   for (const name of ["kiosk-02", "kiosk-03"]) await card(one, name).waitFor();
   assert.equal(await one.locator(".card").count(), 4);
+  await card(one, "kiosk-03").getByText(/Het licht komt hier van één kant/).waitFor();
   await accessible(one, "stations");
   await shot(one, "03-stations");
   step("signed in, stations seen");
