@@ -98,19 +98,21 @@ func (r *reader) expose(ctx context.Context) ([]byte, error) {
 	return r.buf[:n], nil
 }
 
-// unscramble fetches the key of an image and decodes it.
+// unscramble fetches the keys of an image and decodes it.
 func (r *reader) unscramble(ctx context.Context, b []byte, img *drivers.Image) error {
 	h, err := decodeHead(b)
 	if err != nil {
 		return err
 	}
-	var key uint32
-	if h.scrambled() {
-		if key, err = r.key(ctx, h.key); err != nil {
+	var keys []uint32
+	for _, number := range h.keys() {
+		key, err := r.key(ctx, number)
+		if err != nil {
 			return err
 		}
+		keys = append(keys, key)
 	}
-	img.Gray, err = decodeImage(b, h, key)
+	img.Gray, err = decodeImage(b, h, keys)
 	return err
 }
 

@@ -57,6 +57,7 @@ const (
 	flagAbsent    byte = 1 << 0 // the rows were not sent
 	flagScrambled byte = 1 << 1
 	flagKeyStays  byte = 1 << 2 // the key is not moved over these rows
+	flagNextKey   byte = 1 << 7 // from these rows on, the key with the next number
 )
 
 // readRegister is the request that reads n bytes of a register.
@@ -96,7 +97,7 @@ func decodeReport(b []byte) (uint16, error) {
 
 // head is how an image is sent.
 type head struct {
-	key    byte // number of the key
+	key    byte // number of the first key
 	blocks []block
 }
 
@@ -109,8 +110,19 @@ type block struct {
 func (b block) absent() bool    { return b.flags&flagAbsent != 0 }
 func (b block) scrambled() bool { return b.flags&flagScrambled != 0 }
 
-// scrambled reports whether a key is needed.
-func (h head) scrambled() bool { return slices.ContainsFunc(h.blocks, block.scrambled) }
+// keys lists the numbers of the keys that are needed, in the order in which they are: none where nothing is scrambled.
+func (h head) keys() []byte {
+	if !slices.ContainsFunc(h.blocks, block.scrambled) {
+		return nil
+	}
+	list := []byte{h.key}
+	for _, b := range h.blocks {
+		if b.flags&flagNextKey != 0 {
+			list = append(list, list[len(list)-1]+1)
+		}
+	}
+	return list
+}
 
 // decodeHead reads the head of a whole transfer and checks that the transfer has the rows that it tells of.
 func decodeHead(b []byte) (head, error) {
@@ -121,7 +133,7 @@ func decodeHead(b []byte) (head, error) {
 	all, sent := 0, 0
 	for i := 0; i < maxBlocks && all < height; i++ {
 		x := block{flags: b[16+2*i], rows: int(b[17+2*i])}
-		if x.flags&^(flagAbsent|flagScrambled|flagKeyStays) != 0 || x.scrambled() && x.flags&flagKeyStays != 0 {
+		if x.flags&^(flagAbsent|flagScrambled|flagKeyStays|flagNextKey) != 0 || x.scrambled() && x.flags&flagKeyStays != 0 {
 			return head{}, fmt.Errorf("decoding an image: rows with flags %02x are not known", x.flags)
 		}
 		all += x.rows
@@ -152,14 +164,24 @@ func mask(key uint32) byte {
 	return byte(key>>4&1 | key>>8&1<<1 | key>>11&1<<2 | key>>14&1<<3 | key>>18&1<<4 | key>>21&1<<5 | key>>24&1<<6 | key>>29&1<<7)
 }
 
-// decodeImage makes the image of a transfer with that head: ridges dark and the right way up. The pixel that a scrambled block
-// loses is white. An absent row is shown as the next row that was sent, or the last one where none follows.
-func decodeImage(b []byte, h head, key uint32) (*image.Gray, error) {
+// decodeImage makes the image of a transfer with that head and those of [head.keys]: ridges dark and the right way up. The pixel that
+// a scrambled block loses is white. An absent row is shown as the next row that was sent, or the last one where none follows.
+func decodeImage(b []byte, h head, keys []uint32) (*image.Gray, error) {
+	if len(keys) != len(h.keys()) {
+		return nil, fmt.Errorf("decoding an image with %d keys: it has %d", len(keys), len(h.keys()))
+	}
 	rows := b[headSize:]
+	var key uint32
+	if len(keys) > 0 {
+		key, keys = keys[0], keys[1:]
+	}
 	img := image.NewGray(image.Rect(0, 0, width, height))
 	for at, i := 0, 0; i < len(h.blocks); i++ {
 		x := h.blocks[i]
 		size := width * x.rows
+		if x.flags&flagNextKey != 0 && len(keys) > 0 {
+			key, keys = keys[0], keys[1:]
+		}
 		if x.absent() {
 			key = x.pass(key)
 			at += x.rows

@@ -39,7 +39,7 @@ func decode(t testing.TB, b []byte, key uint32) *image.Gray {
 	if err != nil {
 		t.Fatal(err)
 	}
-	img, err := decodeImage(b, h, key)
+	img, err := decodeImage(b, h, []uint32{key})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +78,40 @@ func TestFlippedByteChangesOnlyThePixelsItMust(t *testing.T) {
 		changed[headSize+c.row*width+c.x] ^= 0x40
 		if got := differences(before, decode(t, changed, 0x544409d6)); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.why, got, c.want)
+		}
+	}
+}
+
+func TestTheNextKeyCountsFromItsRowsOn(t *testing.T) {
+	b := transferOf(flagScrambled, 100, flagAbsent|flagNextKey, 1, flagScrambled, 89, flagScrambled|flagNextKey, 100)
+	b[6] = 255
+	h, err := decodeHead(b)
+	if err != nil || !slices.Equal(h.keys(), []byte{255, 0, 1}) {
+		t.Fatalf("keys %v, %v", h.keys(), err)
+	}
+	with := func(keys ...uint32) *image.Gray {
+		img, err := decodeImage(b, h, keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return img
+	}
+	before := with(7, 8, 9)
+	for i, rows := range [][2]int{{0, 100}, {101, 190}, {190, 290}} {
+		keys := []uint32{7, 8, 9}
+		keys[i] += 1 << 20
+		for _, p := range differences(before, with(keys...)) {
+			if row := p.Y; (row < rows[0] || row >= rows[1]) && !(row == 100 && i == 1) { // the absent row is shown as the next one
+				t.Fatalf("key %d changes row %d", i, row)
+			}
+		}
+		if len(differences(before, with(keys...))) < 30000 {
+			t.Errorf("key %d changes little", i)
+		}
+	}
+	for _, keys := range [][]uint32{nil, {7}, {7, 8, 9, 10}} {
+		if _, err := decodeImage(b, h, keys); err == nil {
+			t.Errorf("%d keys were enough", len(keys))
 		}
 	}
 }
@@ -153,6 +187,7 @@ func FuzzImage(f *testing.F) {
 	f.Add(good()[:headSize], uint32(1))
 	f.Add(transferOf(0, 145, flagScrambled, 145)[:headSize], uint32(2))
 	f.Add([]byte{1, 1}, uint32(3))
+	f.Add(transferOf(0, 45, flagScrambled|flagNextKey, 45, flagNextKey, 200)[:headSize], uint32(4))
 	rows := make([]byte, width*height)
 	f.Fuzz(func(t *testing.T, b []byte, key uint32) {
 		_, _ = decodeReport(b)
@@ -165,7 +200,11 @@ func FuzzImage(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if img, err := decodeImage(b, h, key); err != nil || img.Rect != image.Rect(0, 0, width, height) {
+		keys := make([]uint32, len(h.keys()))
+		for i := range keys {
+			keys[i] = key + uint32(i)
+		}
+		if img, err := decodeImage(b, h, keys); err != nil || img.Rect != image.Rect(0, 0, width, height) {
 			t.Errorf("a good head, and then: %v", err)
 		}
 	})

@@ -107,6 +107,8 @@ func TestRowsComeInAnyWay(t *testing.T) {
 		{{Flags: sim.Scrambled, Rows: 145}, {Flags: sim.Scrambled, Rows: 145}},
 		{{Flags: sim.NoKeyUpdate, Rows: 90}, {Flags: sim.Scrambled, Rows: 200}},
 		{{Flags: sim.Scrambled, Rows: 20}, {Flags: sim.NoKeyUpdate, Rows: 3}, {Flags: sim.Scrambled, Rows: 100}, {Rows: 7}, {Flags: sim.Scrambled, Rows: 160}},
+		{{Flags: sim.Scrambled, Rows: 20}, {Flags: sim.Scrambled | sim.NextKey, Rows: 100}, {Flags: sim.NextKey, Rows: 10}, {Flags: sim.Scrambled, Rows: 160}},
+		{{Flags: sim.NextKey, Rows: 145}, {Rows: 145}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			d, dev := attach(t, sim.Options{Blocks: blocks})

@@ -22,8 +22,9 @@ func mask(key uint32) byte {
 	return m
 }
 
-// encodeImage makes the transfer of one image.
-func encodeImage(finger *image.Gray, blocks []Block, number byte, key uint32) []byte {
+// encodeImage makes the transfer of one image. keys are all that there are, by number.
+func encodeImage(finger *image.Gray, blocks []Block, number byte, keys *[256]uint32) []byte {
+	key := keys[number]
 	_, sent := count(blocks)
 	b := make([]byte, headSize, headSize+sent*Width)
 	copy(b, []byte{0x10, 0x40, 0x80, 0x01})
@@ -32,6 +33,10 @@ func encodeImage(finger *image.Gray, blocks []Block, number byte, key uint32) []
 	row, held := 0, byte(0) // a scrambled byte goes out one byte late
 	for i, block := range blocks {
 		b[16+2*i], b[17+2*i] = block.Flags, block.Rows
+		if block.Flags&NextKey != 0 {
+			number++
+			key = keys[number]
+		}
 		for range block.Rows {
 			for x := range Width {
 				p := pixel(finger, row, x)

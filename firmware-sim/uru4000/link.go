@@ -198,7 +198,7 @@ func (d *Device) report(kind uint16) {
 // take takes the image of what lies on the reader. The mutex is held.
 func (d *Device) take() {
 	clear(d.image)
-	d.image, d.sent = encodeImage(d.FingerHeld(), d.opt.Blocks, d.next, d.keys[d.next]), 0
+	d.image, d.sent = encodeImage(d.FingerHeld(), d.opt.Blocks, d.next, &d.keys), 0
 	d.next++
 	signal(d.imageReady)
 }

@@ -33,6 +33,7 @@ const (
 	RowsAbsent  byte = 1 << 0 // the rows are not sent
 	Scrambled   byte = 1 << 1
 	NoKeyUpdate byte = 1 << 2 // the key stays where it is over these rows
+	NextKey     byte = 1 << 7 // from these rows on, the key with the next number
 )
 
 // Block is some rows in the order in which the reader sends them: from the lower edge of the finger's image upwards.

@@ -85,7 +85,7 @@ func TestSendsTheRecordedImageByteForByte(t *testing.T) {
 		finger.Pix[i] = uint8(v >> 8)
 	}
 	blocks := []Block{{Scrambled, 72}, {0, 1}, {Scrambled, 49}, {RowsAbsent, 1}, {0, 1}, {Scrambled, 49}, {0, 1}, {Scrambled, 116}}
-	got := encodeImage(finger, blocks, 0, 0x05ae28f2^0x51ea2124)
+	got := encodeImage(finger, blocks, 0, &[256]uint32{0x05ae28f2 ^ 0x51ea2124})
 	if !bytes.Equal(got[:7], want[:7]) || !bytes.Equal(got[16:32], want[16:32]) {
 		t.Errorf("the head is\n% x, want\n% x", got[:headSize], want[:headSize])
 	}
