@@ -106,12 +106,12 @@ func TestASessionSurvivesADeathAtEveryStepOfItsHandOver(t *testing.T) {
 	t.Logf("%d deaths, %d tickets done with exactly one intact record", len(tickets), audit.Done)
 }
 
-// randomDeaths is how many processes die at a moment that nobody chose: three, or as LOKET_DEATHS says.
+// randomDeaths is how many processes die at a moment that nobody chose: six, or as LOKET_DEATHS says.
 func randomDeaths() int {
 	if n, err := strconv.Atoi(os.Getenv("LOKET_DEATHS")); err == nil {
 		return n
 	}
-	return 3
+	return 6
 }
 
 // falls has a process die some time after a hand-over began, and takes the person through all the same.

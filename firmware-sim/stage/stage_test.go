@@ -44,8 +44,8 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// limit bounds one test's centre.
-const limit = 2 * time.Minute
+// limit bounds one test's centre: a minute, and the 30 s of the longest capture.
+const limit = time.Minute + 30*time.Second
 
 // prepared gives a centre that is not started.
 func prepared(t *testing.T, o stage.Options) (context.Context, *stage.Centre) {
