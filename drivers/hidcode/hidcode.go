@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -37,15 +36,16 @@ type Model struct {
 // ParseModel reads "13ba:0018" or "13ba:0018/tab".
 func ParseModel(s string) (Model, error) {
 	ids, end, ended := strings.Cut(s, "/")
-	vendor, product, ok := strings.Cut(ids, ":")
-	v, errV := strconv.ParseUint(vendor, 16, 16)
-	p, errP := strconv.ParseUint(product, 16, 16)
-	m := Model{uint16(v), uint16(p), Enter}
+	m := Model{Terminator: Enter}
 	if ended {
 		m.Terminator = Terminator(end)
 	}
-	if !ok || errV != nil || errP != nil || m.Terminator != Enter && m.Terminator != Tab {
-		return Model{}, fmt.Errorf("reading the code reader %q: it is no VENDOR:PRODUCT in hexadecimal (hint: as lsusb shows it; 13ba:0018, or 13ba:0018/tab where the reader ends codes with Tab)", s)
+	var err error
+	if m.Vendor, m.Product, err = usb.ParseIDs(ids); err == nil && m.Terminator != Enter && m.Terminator != Tab {
+		err = fmt.Errorf("no reader ends codes with %.40q", end)
+	}
+	if err != nil {
+		return Model{}, fmt.Errorf("reading the code reader %.40q: %w (hint: 13ba:0018, or 13ba:0018/tab where the reader ends codes with Tab)", s, err)
 	}
 	return m, nil
 }
@@ -111,12 +111,12 @@ type assembler interface {
 	reset()                         // what has begun will not go on
 }
 
-// reader is an open reader. The field turn holds a token while a Read runs; whoever holds it has all fields below.
+// reader is an open reader. Whoever has the turn has all fields below it.
 type reader struct {
 	dev  usb.Device
 	info drivers.Info
 	now  func() time.Time
-	turn chan struct{}
+	turn drivers.Turn
 
 	in    uint8 // endpoint
 	codes assembler
@@ -128,7 +128,7 @@ type reader struct {
 var _ drivers.CodeReader = (*reader)(nil)
 
 func (o Options) open(ctx context.Context, dev usb.Device) (drivers.Device, error) {
-	r := &reader{dev: dev, now: o.Now, turn: make(chan struct{}, 1)}
+	r := &reader{dev: dev, now: o.Now, turn: drivers.NewTurn()}
 	model, _ := o.model(dev.Info())
 	limited, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
@@ -138,7 +138,7 @@ func (o Options) open(ctx context.Context, dev usb.Device) (drivers.Device, erro
 	}
 	i := dev.Info()
 	r.info = drivers.Info{USB: i, Driver: "hidcode", Kind: drivers.KindCodeReader, Vendor: i.Manufacturer, Model: i.ProductName, Serial: i.Serial,
-		Firmware: fmt.Sprintf("%x.%02x", i.Release>>8, i.Release&0xff), Simulated: i.Simulated()}
+		Firmware: i.Version(), Simulated: i.Simulated()}
 	return r, nil
 }
 
@@ -150,12 +150,10 @@ func (r *reader) Close() error { return r.dev.Close() }
 
 // Read waits for the next code.
 func (r *reader) Read(ctx context.Context) (drivers.Code, error) {
-	select {
-	case r.turn <- struct{}{}:
-	case <-ctx.Done():
-		return drivers.Code{}, ctx.Err()
+	if err := r.turn.Take(ctx); err != nil {
+		return drivers.Code{}, err
 	}
-	defer func() { <-r.turn }()
+	defer r.turn.Give()
 	if err := r.skip(ctx); err != nil {
 		return drivers.Code{}, err
 	}

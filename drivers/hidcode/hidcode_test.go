@@ -3,8 +3,6 @@ package hidcode
 import (
 	"context"
 	"errors"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -291,18 +289,4 @@ func TestAKeyboardIsNotTakenAway(t *testing.T) {
 	}
 }
 
-func TestReadmeHasItsHeadings(t *testing.T) {
-	b, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for line := range strings.Lines(string(b)) {
-		if h, ok := strings.CutPrefix(line, "## "); ok {
-			got = append(got, strings.TrimSpace(h))
-		}
-	}
-	if want := []string{"Devices", "Protocol", "Quirks", "Access", "How it was recorded"}; !slices.Equal(got, want) {
-		t.Errorf("headings %q", got)
-	}
-}
+func TestReadmeHasItsHeadings(t *testing.T) { driverstest.Readme(t) }

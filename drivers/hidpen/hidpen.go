@@ -9,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"loket/drivers"
@@ -26,13 +24,11 @@ type Model struct{ Vendor, Product uint16 }
 
 // ParseModel reads "056a:00a8".
 func ParseModel(s string) (Model, error) {
-	vendor, product, ok := strings.Cut(s, ":")
-	v, errV := strconv.ParseUint(vendor, 16, 16)
-	p, errP := strconv.ParseUint(product, 16, 16)
-	if !ok || errV != nil || errP != nil {
-		return Model{}, fmt.Errorf("reading the signature pad %q: it is no VENDOR:PRODUCT in hexadecimal (hint: as lsusb shows it, 056a:00a8)", s)
+	vendor, product, err := usb.ParseIDs(s)
+	if err != nil {
+		return Model{}, fmt.Errorf("reading the signature pad %.40q: %w (hint: 056a:00a8)", s, err)
 	}
-	return Model{uint16(v), uint16(p)}, nil
+	return Model{vendor, product}, nil
 }
 
 // The simulated pad, in the test space of pid.codes.
@@ -82,7 +78,7 @@ func open(ctx context.Context, dev usb.Device) (drivers.Device, error) {
 	}
 	i := dev.Info()
 	p.info = drivers.Info{USB: i, Driver: "hidpen", Kind: drivers.KindSignature, Vendor: i.Manufacturer, Model: i.ProductName, Serial: i.Serial,
-		Firmware: fmt.Sprintf("%x.%02x", i.Release>>8, i.Release&0xff), Simulated: i.Simulated()}
+		Firmware: i.Version(), Simulated: i.Simulated()}
 	return p, nil
 }
 

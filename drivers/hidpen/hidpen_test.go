@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -257,21 +256,7 @@ func TestOnlyNamedDevicesAreTaken(t *testing.T) {
 	}
 }
 
-func TestReadmeHasItsHeadings(t *testing.T) {
-	b, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for line := range strings.Lines(string(b)) {
-		if h, ok := strings.CutPrefix(line, "## "); ok {
-			got = append(got, strings.TrimSpace(h))
-		}
-	}
-	if want := []string{"Devices", "Protocol", "Quirks", "Access", "How it was recorded"}; !slices.Equal(got, want) {
-		t.Errorf("headings %q", got)
-	}
-}
+func TestReadmeHasItsHeadings(t *testing.T) { driverstest.Readme(t) }
 
 func FuzzReports(f *testing.F) {
 	f.Add(items(0x02, []byte{0x65, 0x13, 0x46, 0x04, 0x00}), []byte{1, 10, 20})

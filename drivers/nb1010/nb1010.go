@@ -41,11 +41,11 @@ func Driver() drivers.Driver {
 
 func match(i usb.Info) bool { return i.Vendor == vendor && i.Product == product }
 
-// sensor is an open sensor. The field turn holds a token while an operation runs; whoever holds it has all fields below.
+// sensor is an open sensor. Whoever has the turn has all fields below it.
 type sensor struct {
 	dev  usb.Device
 	info drivers.Info
-	turn chan struct{}
+	turn drivers.Turn
 
 	owed   int  // packets that may still come
 	dirty  bool // endpoints may be halted, and packets may come that nobody waits for
@@ -60,10 +60,10 @@ func open(ctx context.Context, dev usb.Device) (drivers.Device, error) {
 	}
 	i := dev.Info()
 	return &sensor{
-		dev: dev, turn: make(chan struct{}, 1),
+		dev: dev, turn: drivers.NewTurn(),
 		info: drivers.Info{
 			USB: i, Driver: "nb1010", Kind: drivers.KindFingerprint, Vendor: "NEXT Biometrics", Model: "NB-1010-U", Serial: i.Serial,
-			Firmware: fmt.Sprintf("%x.%02x", i.Release>>8, i.Release&0xff), Simulated: i.Simulated(),
+			Firmware: i.Version(), Simulated: i.Simulated(),
 			Sensor: &drivers.Sensor{Width: width, Height: height, PPI: ppi, Fingers: 1},
 		},
 	}, nil
@@ -77,10 +77,10 @@ func (s *sensor) Close() error { return s.dev.Close() }
 
 // SelfTest asks for the finger level: the protocol has no test of its own.
 func (s *sensor) SelfTest(ctx context.Context) (drivers.SelfTest, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.turn.Take(ctx); err != nil {
 		return drivers.SelfTest{}, err
 	}
-	defer s.leave()
+	defer s.turn.Give()
 	level, err := s.level(ctx)
 	if err != nil {
 		s.dirty = true
@@ -94,10 +94,10 @@ func (s *sensor) Capture(ctx context.Context, want []biometric.FingerPosition, w
 	if len(want) != 1 || !want[0].Single() {
 		return drivers.Image{}, fmt.Errorf("capturing %v: the sensor takes one single finger", want)
 	}
-	if err := s.enter(ctx); err != nil {
+	if err := s.turn.Take(ctx); err != nil {
 		return drivers.Image{}, err
 	}
-	defer s.leave()
+	defer s.turn.Give()
 	if watch == nil {
 		watch = func(drivers.Progress) {}
 	}
@@ -109,18 +109,6 @@ func (s *sensor) Capture(ctx context.Context, want []biometric.FingerPosition, w
 	}
 	return img, nil
 }
-
-// enter waits until no other operation runs.
-func (s *sensor) enter(ctx context.Context) error {
-	select {
-	case s.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *sensor) leave() { <-s.turn }
 
 func (s *sensor) run(ctx context.Context, watch func(drivers.Progress)) (drivers.Image, error) {
 	if s.taken {

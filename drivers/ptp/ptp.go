@@ -90,12 +90,12 @@ type camera struct {
 
 	document uint32 // what Still downloads; 0 to take a photograph
 
-	turn    chan struct{} // held by the operation that runs
+	turn    drivers.Turn
 	closing context.Context
 	close   context.CancelFunc
 	once    sync.Once
 
-	// Guarded by turn.
+	// For whoever has the turn.
 	device deviceInfo
 	live   bool            // live view may be running
 	listed []Object        // of this session; nil before the first listing
@@ -114,7 +114,7 @@ func open(ctx context.Context, dev usb.Device, left *leftovers, document uint32)
 	if err != nil {
 		return nil, err
 	}
-	c := &camera{link: l, left: left, document: document, turn: make(chan struct{}, 1)}
+	c := &camera{link: l, left: left, document: document, turn: drivers.NewTurn()}
 	c.closing, c.close = context.WithCancel(context.Background())
 	if err = c.start(ctx); err != nil && ctx.Err() == nil && !lost(err) {
 		l.dirty = true
@@ -190,11 +190,9 @@ func (c *camera) Close() error {
 		c.close()
 		ctx, cancel := context.WithTimeout(context.Background(), 2*tidyLimit)
 		defer cancel()
-		select {
-		case c.turn <- struct{}{}:
+		if c.turn.Take(ctx) == nil { // else it was called out of a callback
 			c.part(ctx)
-			<-c.turn
-		case <-ctx.Done(): // called out of a callback
+			c.turn.Give()
 		}
 		err = c.link.dev.Close()
 	})
@@ -213,12 +211,10 @@ func (c *camera) run(parent context.Context, doing string, f func(context.Contex
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	defer context.AfterFunc(c.closing, cancel)()
-	select {
-	case c.turn <- struct{}{}:
-		defer func() { <-c.turn }()
-	case <-ctx.Done():
-		return c.fault(parent, doing, ctx.Err())
+	if err := c.turn.Take(ctx); err != nil {
+		return c.fault(parent, doing, err)
 	}
+	defer c.turn.Give()
 	err := ctx.Err()
 	if err == nil {
 		err = c.repair(ctx)

@@ -27,7 +27,7 @@ func (s *scanner) Capture(ctx context.Context, want []biometric.FingerPosition, 
 	if err != nil {
 		return drivers.Image{}, err
 	}
-	if err := s.enter(ctx); err != nil {
+	if err := s.turn.Take(ctx); err != nil {
 		return drivers.Image{}, err
 	}
 	defer s.leave()

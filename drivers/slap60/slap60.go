@@ -41,11 +41,11 @@ func match(i usb.Info) bool {
 		i.Interfaces[0] == usb.Interface{Class: 0xff, SubClass: 0x53, Protocol: 0x36}
 }
 
-// scanner is an open scanner. The field turn holds a token while an operation runs; whoever holds it has all fields below.
+// scanner is an open scanner. Whoever has the turn has all fields below it.
 type scanner struct {
 	dev  usb.Device
 	info drivers.Info
-	turn chan struct{}
+	turn drivers.Turn
 
 	id       identity
 	detector string
@@ -56,7 +56,7 @@ type scanner struct {
 }
 
 func open(ctx context.Context, dev usb.Device) (drivers.Device, error) {
-	s := &scanner{dev: dev, turn: make(chan struct{}, 1), dirty: true}
+	s := &scanner{dev: dev, turn: drivers.NewTurn(), dirty: true}
 	if err := s.hello(ctx); err != nil {
 		_ = dev.Close()
 		return nil, drivers.Fault(ctx, "opening the scanner", err)
@@ -104,7 +104,7 @@ func (s *scanner) Close() error { return s.dev.Close() }
 // SelfTest has the scanner test itself.
 func (s *scanner) SelfTest(ctx context.Context) (drivers.SelfTest, error) {
 	const doing = "testing the scanner"
-	if err := s.enter(ctx); err != nil {
+	if err := s.turn.Take(ctx); err != nil {
 		return drivers.SelfTest{}, err
 	}
 	defer s.leave()
@@ -127,19 +127,10 @@ func (s *scanner) selfTest(ctx context.Context) (drivers.SelfTest, error) {
 	return decodeSelfTest(r.payload)
 }
 
-// enter waits until no other operation runs.
-func (s *scanner) enter(ctx context.Context) error {
-	select {
-	case s.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
+// leave wipes what was transferred and lets the next operation run.
 func (s *scanner) leave() {
 	clear(s.buf)
-	<-s.turn
+	s.turn.Give()
 }
 
 // resync makes the scanner forget everything; the next command has counter 1.

@@ -17,7 +17,7 @@ func (r *reader) Capture(ctx context.Context, want []biometric.FingerPosition, w
 	if len(want) != 1 || !want[0].Single() {
 		return drivers.Image{}, fmt.Errorf("capturing %v: the reader takes one single finger", want)
 	}
-	if err := r.enter(ctx); err != nil {
+	if err := r.turn.Take(ctx); err != nil {
 		return drivers.Image{}, err
 	}
 	defer r.leave()

@@ -54,12 +54,12 @@ func New(opt Options) drivers.Driver {
 
 func match(i usb.Info) bool { return i.Vendor == vendor && i.Product == product }
 
-// reader is an open reader. The field turn holds a token while an operation runs; whoever holds it has all fields below.
+// reader is an open reader. Whoever has the turn has all fields below it.
 type reader struct {
 	dev  usb.Device
 	opt  Options
 	info drivers.Info
-	turn chan struct{}
+	turn drivers.Turn
 
 	dirty bool // endpoints may be halted
 	buf   []byte
@@ -72,10 +72,10 @@ func open(ctx context.Context, dev usb.Device, opt Options) (drivers.Device, err
 	}
 	i := dev.Info()
 	return &reader{
-		dev: dev, opt: opt, turn: make(chan struct{}, 1), buf: make([]byte, roomSize),
+		dev: dev, opt: opt, turn: drivers.NewTurn(), buf: make([]byte, roomSize),
 		info: drivers.Info{
 			USB: i, Driver: "uru4000", Kind: drivers.KindFingerprint, Vendor: "DigitalPersona", Model: cmp.Or(i.ProductName, "U.are.U 4500"),
-			Serial: i.Serial, Firmware: fmt.Sprintf("%x.%02x", i.Release>>8, i.Release&0xff), Simulated: i.Simulated(),
+			Serial: i.Serial, Firmware: i.Version(), Simulated: i.Simulated(),
 			Sensor: &drivers.Sensor{Width: width, Height: height, PPI: ppi, Fingers: 1},
 		},
 	}, nil
@@ -89,7 +89,7 @@ func (r *reader) Close() error { return r.dev.Close() }
 
 // SelfTest gives the reader power and takes it away: the protocol has no test of its own.
 func (r *reader) SelfTest(ctx context.Context) (drivers.SelfTest, error) {
-	if err := r.enter(ctx); err != nil {
+	if err := r.turn.Take(ctx); err != nil {
 		return drivers.SelfTest{}, err
 	}
 	defer r.leave()
@@ -109,19 +109,10 @@ func (r *reader) selfTest(ctx context.Context) error {
 	return r.write(ctx, registerMode, modeOff)
 }
 
-// enter waits until no other operation runs.
-func (r *reader) enter(ctx context.Context) error {
-	select {
-	case r.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
+// leave wipes what was transferred and lets the next operation run.
 func (r *reader) leave() {
 	clear(r.buf)
-	<-r.turn
+	r.turn.Give()
 }
 
 // powerUp takes the reader's power away, gives it back, and waits until it is there.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -153,6 +154,20 @@ func (i Info) Simulated() bool {
 	return i.Bus != KernelBus ||
 		strings.Contains(i.SysfsPath, "vhci_hcd") || strings.Contains(i.SysfsPath, "dummy_hcd") ||
 		strings.HasPrefix(i.Serial, "SIM-")
+}
+
+// Version is the release number of a device as its maker means it: "1.03".
+func (i Info) Version() string { return fmt.Sprintf("%x.%02x", i.Release>>8, i.Release&0xff) }
+
+// ParseIDs reads vendor and product as lsusb shows them: "056a:00a8".
+func ParseIDs(s string) (vendor, product uint16, err error) {
+	first, second, _ := strings.Cut(s, ":")
+	v, errV := strconv.ParseUint(first, 16, 16)
+	p, errP := strconv.ParseUint(second, 16, 16)
+	if errV != nil || errP != nil {
+		return 0, 0, fmt.Errorf("reading a device's ids: %.40q is no VENDOR:PRODUCT in hexadecimal, as lsusb shows it", s)
+	}
+	return uint16(v), uint16(p), nil
 }
 
 // Setup is the setup stage of a control transfer (USB 2.0, table 9-2).

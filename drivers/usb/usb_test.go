@@ -265,3 +265,17 @@ func FuzzDecodeString(f *testing.F) {
 		}
 	})
 }
+
+func TestIDsAreReadAsListed(t *testing.T) {
+	if v, p, err := usb.ParseIDs("056a:00a8"); err != nil || v != 0x056a || p != 0x00a8 {
+		t.Errorf("%04x:%04x, %v", v, p, err)
+	}
+	for _, bad := range []string{"", ":", "056a", "056a:", ":00a8", "056a:10000", "x:y", "1:2:3", "-1:2"} {
+		if v, p, err := usb.ParseIDs(bad); err == nil {
+			t.Errorf("%q is %04x:%04x", bad, v, p)
+		}
+	}
+	if v := (usb.Info{Release: 0x0103}).Version(); v != "1.03" {
+		t.Errorf("version %q", v)
+	}
+}

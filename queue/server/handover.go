@@ -53,7 +53,7 @@ func orderOf(id, from string, p station.HandOverParams) station.TakeSession {
 	return station.TakeSession{Handover: id, From: from, Ticket: p.Ticket, Session: p.Session, Attempt: p.Attempt}
 }
 
-// add makes room for a bundle, before any of it is read; false where there are too many, one of that session, or where that
+// add makes room for a bundle, before any of it is read; false where there are too many, one of that station, or where that
 // hand-over has ended.
 func (r *relay) add(b *bundle) bool {
 	r.mu.Lock()
@@ -65,7 +65,7 @@ func (r *relay) add(b *bundle) bool {
 		return false
 	}
 	for id, other := range r.bundles {
-		if id == b.order.Handover || other.order.Session == b.order.Session {
+		if id == b.order.Handover || other.order.From == b.order.From {
 			return false
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -157,17 +158,17 @@ func TestAHandOverThatWasWithdrawnDoesNotBeginWhenItsBundleComesLate(t *testing.
 
 func TestThereIsRoomForABundleBeforeItIsRead(t *testing.T) {
 	var r relay
-	of := func(session string) *bundle {
-		return &bundle{order: station.TakeSession{Handover: queue.NewID("ho"), Session: session}, target: "desk-1"}
+	of := func(from string) *bundle {
+		return &bundle{order: station.TakeSession{Handover: queue.NewID("ho"), From: from, Session: queue.NewID("se")}, target: "desk-1"}
 	}
-	first := of("se_1")
-	if !r.add(first) || r.add(of("se_1")) {
-		t.Error("a session is handed over twice at a time")
+	first := of("kiosk-1")
+	if !r.add(first) || r.add(of("kiosk-1")) {
+		t.Error("a station hands two sessions over at a time")
 	}
 	if _, err := r.find(first.order.Handover, "desk-1"); err == nil {
 		t.Error("what is not here yet is given to the desk")
 	}
-	for r.add(of(queue.NewID("se"))) {
+	for i := 2; r.add(of("kiosk-" + strconv.Itoa(i))); i++ {
 	}
 	if len(r.bundles) != maxRelayed {
 		t.Errorf("%d bundles are read at a time", len(r.bundles))

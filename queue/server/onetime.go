@@ -68,11 +68,8 @@ func (c *Console) oneTimeCode(w http.ResponseWriter, _ *http.Request, who store.
 
 // Identify says who gave a one-time code, where they may help with whoever is at the station.
 func (s *stations) Identify(w http.ResponseWriter, r *http.Request) {
-	peer, err := caller(r, kiosk, desk)
 	var body station.OneTimeCode
-	if err == nil {
-		err = read(w, r, &body)
-	}
+	peer, err := asked(w, r, &body, kiosk, desk)
 	if err == nil {
 		err = length("code", string(body.Code), 64)
 	}

@@ -274,3 +274,12 @@ func caller(r *http.Request, allowed ...identity.Role) (identity.Peer, error) {
 	return peer, refusal(http.StatusForbidden, station.ProblemForbidden, fmt.Sprintf("a certificate of role %q can't do this", peer.Role),
 		"docs/pki.md says which role may")
 }
+
+// asked says who calls, where the role is one of those allowed, and reads what they ask into body.
+func asked(w http.ResponseWriter, r *http.Request, body any, allowed ...identity.Role) (identity.Peer, error) {
+	peer, err := caller(r, allowed...)
+	if err == nil {
+		err = read(w, r, body)
+	}
+	return peer, err
+}

@@ -27,13 +27,12 @@ const (
 
 // PutAppointment makes an appointment be as described.
 func (s *stations) PutAppointment(w http.ResponseWriter, r *http.Request, ref string) {
-	peer, err := caller(r, appointments)
-	if err != nil {
-		refuse(w, err)
-		return
-	}
 	var body station.Appointment
-	if err := errors.Join(read(w, r, &body), checkAppointment(ref, body)); err != nil {
+	peer, err := asked(w, r, &body, appointments)
+	if err == nil {
+		err = checkAppointment(ref, body)
+	}
+	if err != nil {
 		refuse(w, err)
 		return
 	}
@@ -104,11 +103,8 @@ func visit(b store.Booking) station.Visit {
 
 // CheckIn takes a person's code.
 func (s *stations) CheckIn(w http.ResponseWriter, r *http.Request) {
-	peer, err := caller(r, kiosk, desk)
 	var body station.CheckIn
-	if err == nil {
-		err = read(w, r, &body)
-	}
+	peer, err := asked(w, r, &body, kiosk, desk)
 	if err == nil {
 		err = length("code", string(body.Code), 64)
 	}
@@ -149,11 +145,8 @@ func ticketState(t queue.Ticket) station.TicketState {
 
 // Call calls a ticket.
 func (s *stations) Call(w http.ResponseWriter, r *http.Request) {
-	peer, err := caller(r, kiosk, desk)
 	var body station.Call
-	if err == nil {
-		err = read(w, r, &body)
-	}
+	peer, err := asked(w, r, &body, kiosk, desk)
 	if err == nil {
 		err = checkCall(body)
 	}
@@ -197,11 +190,8 @@ func (s *stations) GetTicket(w http.ResponseWriter, r *http.Request, id string) 
 
 // Report takes note of the start or the end of a session.
 func (s *stations) Report(w http.ResponseWriter, r *http.Request, id string) {
-	peer, err := caller(r, kiosk, desk)
 	var body station.Event
-	if err == nil {
-		err = read(w, r, &body)
-	}
+	peer, err := asked(w, r, &body, kiosk, desk)
 	if err == nil && (body.At.IsZero() || len(body.Target) > 64) {
 		err = invalid("at is missing, or target is too long")
 	}
@@ -227,11 +217,8 @@ func (s *stations) Report(w http.ResponseWriter, r *http.Request, id string) {
 
 // Decide carries out what an attendant at a station decided.
 func (s *stations) Decide(w http.ResponseWriter, r *http.Request, id string) {
-	peer, err := caller(r, kiosk, desk)
 	var body station.Decision
-	if err == nil {
-		err = read(w, r, &body)
-	}
+	peer, err := asked(w, r, &body, kiosk, desk)
 	if err == nil {
 		err = length("attendant", body.Attendant, 64)
 	}
@@ -312,11 +299,8 @@ func (s *stations) StationTickets(w http.ResponseWriter, r *http.Request) {
 
 // ResumeEntry lets codes be entered again.
 func (s *stations) ResumeEntry(w http.ResponseWriter, r *http.Request, name string) {
-	_, err := caller(r, desk)
 	var body station.ResumeEntry
-	if err == nil {
-		err = read(w, r, &body)
-	}
+	_, err := asked(w, r, &body, desk)
 	if err == nil {
 		err = errors.Join(length("attendant", body.Attendant, 64), length("station", name, 64))
 	}

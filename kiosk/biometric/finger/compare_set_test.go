@@ -187,10 +187,6 @@ const testPeople = 3_000_000
 // BenchmarkFingers measures errors over LOKET_FINGERS fingers (20 where that isn't set), each pressed three times. The first
 // run grows the fingers, half a second each.
 func BenchmarkFingers(b *testing.B) {
-	fingers, err := strconv.Atoi(os.Getenv("LOKET_FINGERS"))
-	if err != nil || fingers < 2 {
-		fingers = 20
-	}
 	for _, w := range []struct {
 		name string
 		world
@@ -201,7 +197,7 @@ func BenchmarkFingers(b *testing.B) {
 	} {
 		b.Run(w.name, func(b *testing.B) {
 			for b.Loop() {
-				w.measure(b, fingers)
+				w.measure(b, benchFingers())
 			}
 		})
 	}
@@ -217,4 +213,75 @@ func (w world) measure(b *testing.B, fingers int) {
 	b.ReportMetric(100*r.fnmr(Threshold), "%FNMR")
 	b.ReportMetric(float64(extraction)/1e6, "ms-extract")
 	b.ReportMetric(float64(comparison)/1e6, "ms-compare")
+}
+
+// BenchmarkOnePerson measures what tells the fingers of one person apart: LOKET_FINGERS fingers (20 where that isn't set) of people
+// with all ten, each pressed three times, and each compared with all of the same person.
+func BenchmarkOnePerson(b *testing.B) {
+	for _, w := range []struct {
+		name string
+		world
+	}{
+		{"upright", world{}},
+		{"turned", world{turn: 45, cut: 250}},
+		{"soiled", world{turn: 20, soil: 6}},
+	} {
+		b.Run(w.name, func(b *testing.B) {
+			for b.Loop() {
+				w.measureOnePerson(b, benchFingers()/10)
+			}
+		})
+	}
+}
+
+func (w world) measureOnePerson(b *testing.B, people int) {
+	var r rates
+	for i := range people {
+		all := w.hands(b, testPeople+1000+synth.Person(i))
+		for f := range all {
+			for k := range all[f] {
+				for l := range k {
+					r.genuine = append(r.genuine, compared(b, all[f][k], all[f][l]))
+				}
+				for _, other := range slices.Concat(all[:f]...) {
+					r.impostor = append(r.impostor, compared(b, all[f][k], other))
+				}
+			}
+		}
+	}
+	slices.Sort(r.genuine)
+	slices.Sort(r.impostor)
+	b.ReportMetric(r.impostor[len(r.impostor)-1], "highest-of-two")
+	b.ReportMetric(r.impostor[len(r.impostor)*999/1000], "one-in-1000-of-two")
+	b.ReportMetric(r.genuine[0], "lowest-of-one")
+	for _, threshold := range []float64{1, 1.5, 2, 2.5} {
+		b.ReportMetric(1e6*r.fmr(threshold*Threshold), "ppm-false-at-"+strconv.FormatFloat(threshold*Threshold, 'f', 0, 64))
+		b.ReportMetric(1e6*r.fnmr(threshold*Threshold), "ppm-missed-at-"+strconv.FormatFloat(threshold*Threshold, 'f', 0, 64))
+	}
+}
+
+// hands presses all ten fingers of a person three times.
+func (w world) hands(t testing.TB, who synth.Person) (all [][]Template) {
+	t.Helper()
+	library := masters()
+	for p := range 10 {
+		m, err := library.Master(who.Finger(synth.Position(1 + p)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var presses []Template
+		for k := range 3 {
+			presses = append(presses, extracted(t, w.impression(m, uint64(who)*100+uint64(10*p+k)), synth.PPI))
+		}
+		all = append(all, presses)
+	}
+	return all
+}
+
+// benchFingers is how many fingers are measured.
+func benchFingers() int {
+	if n, err := strconv.Atoi(os.Getenv("LOKET_FINGERS")); err == nil && n >= 10 {
+		return n
+	}
+	return 20
 }
