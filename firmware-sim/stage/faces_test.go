@@ -38,6 +38,7 @@ func TestAPersonIsToldWhatTheCameraMissesAndIsPhotographedWhenItIsMended(t *test
 	}
 	for _, b := range []beforeTheCamera{
 		{"turned-head", biometric.HintLookStraight, face.Yaw},
+		{"eyes-shut", biometric.HintOpenEyes, face.EyesOpen},
 		{"tilted-head", biometric.HintHeadUpright, face.Roll},
 		{"mouth-open", biometric.HintCloseMouth, face.MouthClosed},
 		{"too-far", biometric.HintComeCloser, face.EyeDistance},

@@ -152,7 +152,7 @@ func criteria() []biometric.Criterion {
 		between(Faces, 1, 1), between(ImageWidth, 600, 1200), between(ImageHeight, 800, 1600), between(EyeDistance, 120, 9999), between(Roll, -8, 8),
 		between(HeadWidth, 0.5, 0.75), between(HeadHeight, 0.6, 0.9), between(Vertical, 0.3, 0.5), between(Horizontal, 0.45, 0.55),
 		between(MouthClosed, 0, 0.08), between(Exposure, 140, 250), between(Focus, 0.38, 1), between(ColourSpace, 24, 24), between(GreyDensity, 0.3, 1),
-		between(Saturation, 0, 1), between(Yaw, -5, 5), between(Background, 0, 0.1), between(Shadows, 0, 0.35), between(HotSpots, 0, 0.05), {Name: Gaze}, {Name: Pitch},
+		between(Saturation, 0, 1), between(Yaw, -5, 5), between(Background, 0, 0.1), between(Shadows, 0, 0.35), between(HotSpots, 0, 0.05), {Name: EyesOpen, Min: limit(1)}, {Name: Gaze}, {Name: Pitch},
 	}
 }
 
@@ -223,6 +223,60 @@ func TestWhatIsDoneToAPortraitChangesItsCriterionAlone(t *testing.T) {
 		for name, v := range verdicts(r) {
 			if want := map[bool]biometric.Verdict{true: biometric.Fail, false: untouched[name]}[name == c.changes]; v != want {
 				t.Errorf("%s: %s is %s, not %s (%.3f)", c.what, name, v, want, r.Quality.Measures[name])
+			}
+		}
+	}
+}
+
+// withLids paints skin over the eyes of a face, and a line of lashes below it.
+func withLids(img *image.RGBA, eyes ...Point) *image.RGBA {
+	out := image.NewRGBA(img.Rect)
+	copy(out.Pix, img.Pix)
+	for _, e := range eyes {
+		for y := -5; y <= 4; y++ {
+			for x := -11; x <= 11; x++ {
+				shape := math.Sqrt(max(0, 1-float64(x*x)/121))
+				if math.Abs(float64(y)) > 5*shape {
+					continue
+				}
+				skin := img.RGBAAt(int(e.X)+x, int(e.Y)+10) // of the cheek below
+				if low := int(4 * shape); y == low || y == low-1 {
+					skin.R, skin.G, skin.B = skin.R/2, skin.G/2, skin.B/2
+				}
+				out.SetRGBA(int(e.X)+x, int(e.Y)+y, skin)
+			}
+		}
+	}
+	return out
+}
+
+func TestShutEyesAreToldFromOpenOnesAndNothingElseChanges(t *testing.T) {
+	t.Attr("fixtures", "faces")
+	a, img := analyser(t), astronaut(t)
+	g := permit()
+	g.MinWidth, g.MinHeight = 0, 0
+	want := Want{Criteria: criteria(), Portrait: &g}
+	open, shut := a.Judge(img, want), a.Judge(withLids(img, Point{202, 101}, Point{246, 103}), want)
+	if len(open.Faces) != 1 || len(shut.Faces) != 1 || shut.Hint != biometric.HintOpenEyes && shut.Meets {
+		t.Fatalf("%d and %d faces, %q", len(open.Faces), len(shut.Faces), shut.Hint)
+	}
+	if one := a.Judge(withLids(img, Point{202, 101}), want); verdicts(one)[EyesOpen] != biometric.Pass {
+		t.Errorf("one eye is open, and eyes-open is %.2f", one.Quality.Measures[EyesOpen])
+	}
+	before := verdicts(open)
+	for name, v := range verdicts(shut) {
+		switch name {
+		case EyesOpen:
+			if v != biometric.Fail || before[name] != biometric.Pass || !shut.Mend {
+				t.Errorf("eyes-open is %s, and %s with lids painted over: %.2f", before[name], v, shut.Quality.Measures[name])
+			}
+		case Yaw: // told from the eyes
+			if v != biometric.NotAvailable {
+				t.Errorf("yaw of a face whose eyes are not seen: %s", v)
+			}
+		default:
+			if v != before[name] {
+				t.Errorf("%s is %s, not %s: %.3f", name, v, before[name], shut.Quality.Measures[name])
 			}
 		}
 	}

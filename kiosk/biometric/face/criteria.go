@@ -29,8 +29,8 @@ const (
 	Background  = "background"   // unevenness beside the head, share of its mean
 	Shadows     = "shadows"      // difference between the halves of the face, share of their mean
 	HotSpots    = "hot-spots"    // share of the skin that shines
+	EyesOpen    = "eyes-open"    // signs of open eyes; 1 is the limit below which they are shut, or not seen
 	Expression  = "expression"   // these and the next can't be measured here
-	EyesOpen    = "eyes-open"    //
 	Occlusion   = "occlusion"    //
 	Gaze        = "gaze"         //
 	Glasses     = "glasses"      //
@@ -47,7 +47,9 @@ type Judgement struct {
 }
 
 // rough are the criteria whose values are estimates.
-func rough(name string) bool { return name == Yaw || name == HeadWidth || name == HeadHeight }
+func rough(name string) bool {
+	return name == Yaw || name == HeadWidth || name == HeadHeight || name == EyesOpen
+}
 
 // judge holds measures against criteria, in the order of the criteria.
 func judge(measures map[string]float64, criteria []biometric.Criterion) []Judgement {
@@ -133,14 +135,19 @@ func mendable(list []Judgement) bool {
 	return slices.ContainsFunc(list, func(j Judgement) bool { return !j.Mandatory && j.Hint != biometric.HintNone })
 }
 
-// firstHint is that of the first mandatory criterion that fails, or else of the first optional one.
+// firstHint is that of the first mandatory criterion that fails, or else of the first optional one. But the roll is told by the eyes, and
+// they must be open for that.
 func firstHint(list []Judgement) biometric.Hint {
+	shut := slices.ContainsFunc(list, func(j Judgement) bool { return j.Name == EyesOpen && j.Verdict == biometric.Fail })
 	hint := biometric.HintNone
 	for _, j := range list {
 		if j.Verdict != biometric.Fail || j.Hint == biometric.HintNone {
 			continue
 		}
-		if j.Mandatory {
+		switch {
+		case j.Mandatory && j.Name == Roll && shut:
+			return biometric.HintOpenEyes
+		case j.Mandatory:
 			return j.Hint
 		}
 		if hint == biometric.HintNone {

@@ -19,11 +19,12 @@ const (
 	leastOther = 3  // hits of the confirming cascade
 	sureEnough = 25 // above which a face looks straight at the angle at which it was found
 	turnStep   = 12 * math.Pi / 180
+	turnMargin = 1.3               // by which another angle must be surer
 	rollSlack  = 5 * math.Pi / 180 // that the eye line may differ from the angle before the eyes are sought again
 )
 
 // confirm makes sure that a candidate is a face, by looking again finely and with another cascade, and finds its eyes. Where it is
-// not very sure the head may be turned: then it looks at other angles and keeps the best.
+// not very sure the head may be turned: then it looks at other angles and keeps one that is clearly better.
 func (f *finder) confirm(c *found) bool {
 	best := *c
 	best.sure = f.certainty(best)
@@ -31,7 +32,7 @@ func (f *finder) confirm(c *found) bool {
 		for _, by := range []float64{-turnStep, turnStep} {
 			other := *c
 			other.angle += by
-			if other.sure = f.certainty(other); other.sure > best.sure {
+			if other.sure = f.certainty(other); other.sure > turnMargin*best.sure {
 				best = other
 			}
 		}
@@ -48,14 +49,45 @@ func (f *finder) confirm(c *found) bool {
 	return true
 }
 
-// findEyes finds the eyes of a face at its angle.
+// tooSoft is the focus below which open eyes look like shut ones.
+const tooSoft = 0.3
+
+// findEyes finds the eyes of a face at its angle. Where no open eyes are seen there is nothing to go by: they are then taken to be where they
+// mostly are. In a picture that is much out of focus nobody's eyes are held to be shut.
 func (f *finder) findEyes(c *found) {
 	view := f.lay(*c)
-	eyes := f.roughEyes()
-	for i := range eyes {
-		eyes[i] = view.to(eyes[i])
+	rough, hits := f.roughEyes()
+	eyes, _ := f.irises(view.both(rough))
+	eyes, spot := f.irises(eyes)
+	c.eyes, c.open = eyes, openness(hits, spot)
+	switch {
+	case c.open >= 1:
+	case f.focus(headOf(eyes)) < tooSoft:
+		c.open = 1
+	default:
+		c.eyes = view.both(usualEyes())
 	}
-	c.eyes = f.irises(f.irises(eyes))
+}
+
+// usualEyes are where eyes mostly are in a patch.
+func usualEyes() [2]point {
+	return [2]point{{patchSide/2 - eyeApart/2, eyeLine}, {patchSide/2 + eyeApart/2, eyeLine}}
+}
+
+// both brings two places in a frame into the picture.
+func (f frame) both(p [2]point) [2]point { return [2]point{f.to(p[0]), f.to(p[1])} }
+
+// What two open eyes come to at least, mostly, and how much of both together there is where they are hardly open.
+const (
+	hitsOpen   = 50  // of the two cascades for eyes
+	spotOpen   = 0.1 // darkness of the darker iris
+	hardlyOpen = 1.4
+)
+
+// openness joins two signs of open eyes: how many hits cascades for eyes have, and how dark and round a spot is where an iris should be. Below
+// 1 the eyes are shut, or can't be seen.
+func openness(hits int, spot float64) float64 {
+	return (math.Log1p(float64(hits))/math.Log(hitsOpen) + spot/spotOpen) / hardlyOpen
 }
 
 // lay brings a candidate into the patch.
@@ -80,9 +112,10 @@ func (f *finder) certainty(c found) float64 {
 	return math.Sqrt(float64(len(again) * len(other)))
 }
 
-// roughEyes asks the cascades for eyes where they may be in the patch. Where they find none the usual place stands.
-func (f *finder) roughEyes() [2]point {
-	eyes := [2]point{{patchSide/2 - eyeApart/2, eyeLine}, {patchSide/2 + eyeApart/2, eyeLine}}
+// roughEyes asks the cascades for eyes where they may be in the patch, and tells how many hits they have in all. Where they find none the
+// usual place stands. The second cascade has a say in the place only where the first finds nothing.
+func (f *finder) roughEyes() (eyes [2]point, hits int) {
+	eyes = usualEyes()
 	for i, usual := range eyes {
 		about := image.Rect(int(usual.x)-32, int(usual.y)-29, int(usual.x)+32, int(usual.y)+29)
 		part := f.patch.SubImage(about).(*image.Gray)
@@ -90,12 +123,14 @@ func (f *finder) roughEyes() [2]point {
 		var sum point
 		var weight float64
 		for _, c := range []*cascade.Cascade{f.anyEye, f.openEye} {
-			if weight > 0 {
-				break
-			}
+			known := weight > 0
 			for _, o := range f.detector.Detect(c, part, cascade.Options{Step: 1.15, MinSide: 22, MaxSide: 46}) {
 				at := point{float64(o.Min.X+o.Max.X-1)/2 + float64(about.Min.X), float64(o.Min.Y+o.Max.Y-1)/2 + float64(about.Min.Y)}
-				if far := at.distance(usual); far < eyeFar {
+				far := at.distance(usual)
+				if far >= eyeFar {
+					continue
+				}
+				if hits += o.Hits; !known {
 					w := float64(o.Hits) * math.Exp(-far*far/(2*8*8))
 					sum, weight = sum.add(at.times(w)), weight+w
 				}
@@ -105,7 +140,7 @@ func (f *finder) roughEyes() [2]point {
 			eyes[i] = sum.times(1 / weight)
 		}
 	}
-	return eyes
+	return eyes, hits
 }
 
 // Irises are looked for in a patch that is laid along the eyes, 80 px from one to the other; an iris is then about 15 px wide.
@@ -120,18 +155,18 @@ const (
 	lidWeight  = 0.2 // of edges above and below, which are the lids', against those at the sides
 )
 
-// irises finds the middles of the irises near two eyes: where edges around a dark round spot point to.
-func (f *finder) irises(eyes [2]point) [2]point {
+// irises finds the middles of the irises near two eyes: where edges around a dark round spot point to. spot is how dark the darker one is.
+func (f *finder) irises(eyes [2]point) (irises [2]point, spot float64) {
 	across := eyes[1].sub(eyes[0])
 	view := frame{middle: eyes[0].middle(eyes[1]), angle: math.Atan2(across.y, across.x),
 		step: max(math.Hypot(across.x, across.y), 1) / irisApart, width: irisWidth, height: irisHeight}
 	f.pyramid.sample(&f.patch, view)
 	f.votes.prepare(&f.patch)
 	for i := range eyes {
-		expected := view.from(eyes[i])
-		eyes[i] = view.to(f.votes.centre(expected))
+		centre := f.votes.centre(view.from(eyes[i]))
+		irises[i], spot = view.to(centre), max(spot, f.votes.spot(centre))
 	}
-	return eyes
+	return irises, spot
 }
 
 // votes finds centres by the votes of edges, after the means of gradients of Timm and Barth (VISAPP 2011): the product of the
@@ -141,13 +176,16 @@ type votes struct {
 	soft          []float64 // grey levels, smoothed
 	row           []float64
 	edges         []edge
-	rays          []ray // to the pixels about a centre, row by row
+	rays          []ray                    // to the pixels about a centre, row by row
+	weights, bend [2*spotReach + 1]float64 // of a Gaussian, and of its second derivative
+	lines         []line
 }
 
 func (v *votes) wipe() {
 	clear(v.soft)
 	clear(v.row)
 	clear(v.edges)
+	clear(v.lines[:cap(v.lines)])
 }
 
 func (v *votes) prepare(img *image.Gray) {
@@ -155,6 +193,7 @@ func (v *votes) prepare(img *image.Gray) {
 	v.width, v.height = w, h
 	if len(v.rays) == 0 {
 		v.aim()
+		v.weigh()
 	}
 	if len(v.soft) != w*h {
 		v.soft, v.row, v.edges = make([]float64, w*h), make([]float64, w*h), make([]edge, w*h)

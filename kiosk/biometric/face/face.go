@@ -47,8 +47,9 @@ type Point struct {
 // Face is where a face lies.
 type Face struct {
 	Box  image.Rectangle // upright, from above the brows to the chin, of the width of the face
-	Eyes [2]Point        // the middles of the irises, the one on the left of the picture first
+	Eyes [2]Point        // the middles of the irises (of shut eyes, about there), the one on the left of the picture first
 	Roll float64         // degrees, clockwise as seen in the picture: atan2 of the line from the first eye to the second
+	Open float64         // how much speaks for open eyes; below 1 too little
 }
 
 // Basic judges a JPEG by size, exposure, contrast, sharpness and colour. Its score is its own. It looks for no face, so most criteria

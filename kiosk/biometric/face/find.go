@@ -58,6 +58,7 @@ type found struct {
 	side   float64 // of the box, px
 	angle  float64 // clockwise, radians
 	eyes   [2]point
+	open   float64 // as Face has it
 	sure   float64
 }
 
@@ -68,7 +69,7 @@ func (c found) face() Face {
 	half := 1.05 * h.unit
 	return Face{
 		Box:  image.Rect(int(math.Round(middle.x-half)), int(math.Round(middle.y-half)), int(math.Round(middle.x+half)), int(math.Round(middle.y+half))),
-		Eyes: [2]Point{{c.eyes[0].x, c.eyes[0].y}, {c.eyes[1].x, c.eyes[1].y}}, Roll: h.angle * 180 / math.Pi,
+		Eyes: [2]Point{{c.eyes[0].x, c.eyes[0].y}, {c.eyes[1].x, c.eyes[1].y}}, Roll: h.angle * 180 / math.Pi, Open: c.open,
 	}
 }
 

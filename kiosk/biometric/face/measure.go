@@ -96,9 +96,12 @@ func (f *finder) measure(img image.Image, faces []Face, view frame) map[string]f
 	c := colours{img}
 	f.light(m, c, h)
 	m[Focus] = f.focus(h)
+	m[EyesOpen] = faces[0].Open
 	m[Saturation] = f.unnatural(c, h)
 	m[MouthClosed] = mouth(c, h)
-	m[Yaw] = f.yaw(h)
+	if m[EyesOpen] >= 1 {
+		m[Yaw] = f.yaw(h)
+	}
 	m[Shadows], m[HotSpots] = f.skin(c, h)
 	if v, ok := f.background(c, h, view); ok {
 		m[Background] = v

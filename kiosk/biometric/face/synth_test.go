@@ -17,6 +17,8 @@ func TestSyntheticPeopleAreSeenAsTheySit(t *testing.T) {
 		{synth.Scene{Who: 7000}, ""}, {synth.Scene{Who: 7002}, ""},
 		{synth.Scene{Who: 7001, MouthOpen: 1}, MouthClosed},
 		{synth.Scene{Who: 7003, MouthOpen: 0.7}, MouthClosed},
+		{synth.Scene{Who: 7001, EyesShut: 1}, EyesOpen},
+		{synth.Scene{Who: 7002, EyesShut: 1}, EyesOpen},
 	} {
 		img, err := Decode(encode(t, c.scene.Render().Image, 92))
 		if err != nil {
