@@ -418,6 +418,11 @@ func (k HandoverKey) check(c *checker) {
 // fit cuts what would be too long for the line.
 func (s Status) fit() Status {
 	s.Problems, s.Warnings = fitTroubles(s.Problems), fitTroubles(s.Warnings)
+	if s.Session != nil {
+		at := *s.Session
+		at.Target = cut(at.Target, maxWord) // as somebody typed it
+		s.Session = &at
+	}
 	return s
 }
 

@@ -162,6 +162,13 @@ func (s *Store) SignIn(ctx context.Context, login, password string) (Login, erro
 	}
 	l := Login{ID: queue.NewID("lo"), Account: a, Token: newToken()}
 	err = s.change(ctx, func(ctx context.Context, tx *tx) error {
+		still, err := tx.AccountByLogin(ctx, login)
+		if err != nil {
+			return err
+		}
+		if still.Password != row.Password || still.Disabled != 0 {
+			return ErrSignIn // it was changed while it was tried
+		}
 		now := s.now()
 		l.Idle, l.Ends = now.Add(LoginIdle), now.Add(LoginLimit)
 		old := db.DeleteOldLoginsParams{Created: now.Add(-LoginLimit).UnixMilli(), Seen: now.Add(-LoginIdle - seenEvery).UnixMilli()}
