@@ -14,6 +14,7 @@ const (
 	expectedBack  = time.Minute            // a device that was unplugged
 	forgetUnnamed = 10 * time.Minute       // an unplugged device without serial number
 	forgetNamed   = 24 * time.Hour         // one with
+	maxAbsent     = 64                     // unplugged devices that are known at a time
 )
 
 // place is where a device is attached, until it enumerates anew.
@@ -212,21 +213,36 @@ func (r *Registry) askPower(p usb.PortPower, e *entry) {
 // forget drops unplugged devices that nobody misses. A device without serial number is known by its port, so one that was plugged in
 // elsewhere, or whose serial number could not be read while another program used it, left an entry behind that nothing
 // will ever fill: it is dropped when such a device appears, new, without a serial number or in its own port. One
-// that was just taken away is dropped after a while. The mutex is held.
+// that was just taken away is dropped after a while, and those that left first where there are very many: one device can call
+// itself another each time it is seen. The mutex is held.
 func (r *Registry) forget(now time.Time) {
+	var absent []*entry
 	for id, e := range r.entries {
 		if e.present || e.busy {
 			continue
 		}
 		away := now.Sub(e.gone)
 		if id.Serial != "" && away < forgetNamed || id.Serial == "" && away < forgetUnnamed && !r.succeeded(e) {
+			absent = append(absent, e)
 			continue
 		}
-		delete(r.entries, id)
-		r.touch()
-		if r.Log != nil {
-			r.Log.Info("device forgotten", "identity", id.String())
-		}
+		r.remove(id)
+	}
+	if len(absent) <= maxAbsent {
+		return
+	}
+	slices.SortFunc(absent, func(a, b *entry) int { return b.gone.Compare(a.gone) })
+	for _, e := range absent[maxAbsent:] {
+		r.remove(e.status.Identity)
+	}
+}
+
+// remove drops an entry. The mutex is held.
+func (r *Registry) remove(id usb.Identity) {
+	delete(r.entries, id)
+	r.touch()
+	if r.Log != nil {
+		r.Log.Info("device forgotten", "identity", id.String())
 	}
 }
 

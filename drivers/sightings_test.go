@@ -49,6 +49,23 @@ func TestADeviceWithoutSerialNumberLeavesNoGhostBehind(t *testing.T) {
 	})
 }
 
+func TestADeviceThatCallsItselfAnotherEachTimeFillsNoMemory(t *testing.T) {
+	watching(t, func(ctx context.Context, s *shelf, r *drivers.Registry) {
+		s.plugInto("1-9", "constant")
+		for i := range 100 {
+			s.plugInto("1-1", fmt.Sprintf("name %03d", i))
+			time.Sleep(time.Second)
+			s.unplugFrom("1-1")
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		list := r.List()
+		if len(list) != 65 || list[0].Identity.Serial != "constant" || list[1].Identity.Serial != "name 036" || list[64].Identity.Serial != "name 099" {
+			t.Errorf("%d are known, the first %v and %v", len(list), list[0].Identity, list[1].Identity)
+		}
+	})
+}
+
 func TestOneOfTwoLikeDevicesIsMissedForAWhile(t *testing.T) {
 	watching(t, func(ctx context.Context, s *shelf, r *drivers.Registry) {
 		s.plugInto("1-1", "")
