@@ -155,7 +155,7 @@ func (s *Server) storeFact(ctx context.Context, name string, f station.Fact) err
 	err := s.Store.AddFact(ctx, name, store.Fact{Kind: f.Kind, Ticket: f.Ticket, Session: f.Session, Attempt: f.Attempt,
 		Record: f.Record, Detail: f.Detail, At: f.At})
 	if errors.Is(err, store.ErrUnknown) {
-		s.Log.Warn("a fact of an unknown ticket was dropped", "station", name, "ticket", f.Ticket, "record", f.Record)
+		s.Log.Warn("a fact was dropped", "station", name, "ticket", f.Ticket, "record", f.Record, "err", err)
 		return nil
 	}
 	return err

@@ -123,8 +123,11 @@ type Fact struct {
 	At      time.Time
 }
 
+// maxFacts is how much one station may tell of one ticket: a record has four facts, and a few more for each refusal.
+const maxFacts = 64
+
 // AddFact keeps what a station tells of a record, once however often it is told. One of an unknown ticket, or of one that the
-// station never had, is [ErrUnknown].
+// station never had, is [ErrUnknown], and so is one too many.
 func (s *Store) AddFact(ctx context.Context, station string, f Fact) error {
 	err := s.change(ctx, func(ctx context.Context, tx *tx) error {
 		known, err := tx.FactKnown(ctx, db.FactKnownParams{Kind: f.Kind, Record: f.Record, Station: station, Detail: f.Detail})
@@ -138,6 +141,9 @@ func (s *Store) AddFact(ctx context.Context, station string, f Fact) error {
 		if err == nil && !had {
 			err = fmt.Errorf("ticket %s was never at %s: %w", f.Ticket, station, ErrUnknown)
 		}
+		if err == nil {
+			err = tx.roomForFact(ctx, station, f)
+		}
 		if err != nil {
 			return err
 		}
@@ -146,6 +152,24 @@ func (s *Store) AddFact(ctx context.Context, station string, f Fact) error {
 	})
 	if err != nil {
 		return fmt.Errorf("keeping what %s tells of a record: %w", station, err)
+	}
+	return nil
+}
+
+// roomForFact refuses a fact where its station has told very many of that ticket: the queue's file is not one station's to fill.
+func (t *tx) roomForFact(ctx context.Context, station string, f Fact) error {
+	events, err := t.EventsOfTicket(ctx, f.Ticket)
+	if err != nil {
+		return err
+	}
+	told := 0
+	for _, e := range events {
+		if e.Station == station && e.Record != "" {
+			told++
+		}
+	}
+	if told >= maxFacts {
+		return fmt.Errorf("%s has told too much of ticket %s: %w", station, f.Ticket, ErrUnknown)
 	}
 	return nil
 }

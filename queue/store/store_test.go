@@ -437,6 +437,28 @@ func TestFactsAreKeptOnceAndTheChainIsFoundFromEachEnd(t *testing.T) {
 	}
 }
 
+func TestOneStationDoesNotFillTheFileWithFacts(t *testing.T) {
+	s := open(t, Options{})
+	id := fill(t, s, "x", 1)[0].ID
+	if _, err := s.Call(t.Context(), "kiosk-1", Request{ID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	fact := Fact{Kind: "refused", Ticket: id, Session: session(0), Attempt: 1, Record: record(7), At: s.now()}
+	kept := 0
+	for i := range 2 * maxFacts {
+		fact.Detail = fmt.Sprint("for the ", i, "th reason")
+		switch err := s.AddFact(t.Context(), "kiosk-1", fact); {
+		case err == nil:
+			kept++
+		case !errors.Is(err, ErrUnknown):
+			t.Fatal(err)
+		}
+	}
+	if kept != maxFacts {
+		t.Errorf("%d facts of one ticket are kept", kept)
+	}
+}
+
 func TestEventsAreToldInOrderAndMatchTheFile(t *testing.T) {
 	var seen []Event
 	s := open(t, Options{Watch: func(e Event) { seen = append(seen, e) }})
