@@ -265,19 +265,26 @@ func left(faces []font.FontFace, g text.Glyph) int {
 	return 0
 }
 
-func TestADeskAsksForTheFingerThatIsCompared(t *testing.T) {
-	samples, err := uitest.Samples()
-	if err != nil {
-		t.Fatal(err)
-	}
+// sample gives a screen by its name, and the words.
+func sample(t *testing.T, name string) (uitest.Sample, *ui.Words) {
+	t.Helper()
 	words, err := ui.NewWords()
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(samples, func(x uitest.Sample) bool { return x.Name == "verifying" })
-	st := *samples[i].Status
+	all := samples(t)
+	i := slices.IndexFunc(all, func(x uitest.Sample) bool { return x.Name == name })
+	if i < 0 {
+		t.Fatalf("no screen is called %s", name)
+	}
+	return all[i], words
+}
+
+func TestADeskAsksForTheFingerThatIsCompared(t *testing.T) {
+	x, words := sample(t, "verifying")
+	st := *x.Status
 	page := func() ui.Page {
-		return ui.Describe(ui.View{Status: &st, Local: samples[i].Local, Now: uitest.Now(), Words: words})
+		return ui.Describe(ui.View{Status: &st, Local: x.Local, Now: uitest.Now(), Words: words})
 	}
 	if p := page(); p.ID != "verifying" {
 		t.Errorf("at a kiosk it shows %s", p.ID)
@@ -289,18 +296,10 @@ func TestADeskAsksForTheFingerThatIsCompared(t *testing.T) {
 }
 
 func TestTheFingerThatIsMissingIsNamedMarkedAndSaid(t *testing.T) {
-	samples, err := uitest.Samples()
-	if err != nil {
-		t.Fatal(err)
-	}
-	words, err := ui.NewWords()
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := slices.IndexFunc(samples, func(x uitest.Sample) bool { return x.Name == "fingers.missing" })
+	x, words := sample(t, "fingers.missing")
 	for language, want := range map[string]string{"nl": "Leg ook uw rechterringvinger neer.", "en": "Put your right ring finger down too.",
 		"ar": "ضع أيضًا بنصر اليد اليمنى على الزجاج."} {
-		p := ui.Describe(samples[i].View(words, language, 0, false))
+		p := ui.Describe(x.View(words, language, 0, false))
 		if p.Hint != want || !slices.Equal(p.Absent, []biometric.FingerPosition{biometric.RightRing}) || len(p.Wanted) != 4 {
 			t.Errorf("it says %q and marks %v of %v", p.Hint, p.Absent, p.Wanted)
 		}
@@ -308,11 +307,11 @@ func TestTheFingerThatIsMissingIsNamedMarkedAndSaid(t *testing.T) {
 			t.Errorf("whoever does not see the drawing hears %q of it", p.Seen)
 		}
 	}
-	st := *samples[i].Status
+	st := *x.Status
 	g := *st.Guidance
 	g.Which = nil
 	st.Guidance = &g
-	if p := ui.Describe(ui.View{Status: &st, Local: samples[i].Local, Now: uitest.Now(), Words: words}); p.Hint != words.Say("nl", "hint-finger-missing") || len(p.Absent) > 0 {
+	if p := ui.Describe(ui.View{Status: &st, Local: x.Local, Now: uitest.Now(), Words: words}); p.Hint != words.Say("nl", "hint-finger-missing") || len(p.Absent) > 0 {
 		t.Errorf("where nobody knows which, it says %q", p.Hint)
 	}
 }

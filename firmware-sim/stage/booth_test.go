@@ -2,6 +2,10 @@ package stage_test
 
 import (
 	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"testing"
 
 	"loket/firmware-sim/stage"
@@ -37,6 +41,11 @@ func TestALampThatIsOutIsSaidBeforeAnybodyIsPhotographed(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(ctx, t, c, "a warning of light from one side", warned("booth-sides"))
+	status := exec.CommandContext(ctx, filepath.Join(bin, "kioskctl"), "status")
+	status.Env = append(os.Environ(), "LOKET_SOCKET="+c.Socket())
+	if out, err := status.CombinedOutput(); err != nil || !regexp.MustCompile(`(?s)brighter on its right.*next: .*light +failed at `).Match(out) {
+		t.Errorf("kioskctl says %v\n%s", err, out)
+	}
 	if err := c.Event(ctx, "lamp-on"); err != nil {
 		t.Fatal(err)
 	}

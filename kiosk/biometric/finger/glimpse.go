@@ -107,12 +107,11 @@ func (r reader) followed(blobs []blob) (lie []biometric.FingerPosition, sure flo
 			lead = c
 		}
 	}
-	var sum float64
-	for _, s := range scores {
-		sum += math.Exp(s - lead.score)
+	if len(scores) == 0 {
+		return nil, 0
 	}
 	for _, f := range lead.fingers {
 		lie = append(lie, f.position)
 	}
-	return lie, 1 / max(sum, 1)
+	return lie, shareOf(lead.score, scores)
 }

@@ -164,12 +164,17 @@ func (r reader) decide(readings map[string]reading) reading {
 			best = c
 		}
 	}
-	var sum float64
-	for _, s := range scores {
-		sum += math.Exp(s - best.score)
-	}
-	best.confidence = 1 / sum
+	best.confidence = shareOf(best.score, scores)
 	return best
+}
+
+// shareOf is how much of the odds of all scores, logarithms, one has.
+func shareOf(score float64, all []float64) float64 {
+	var sum float64
+	for _, s := range all {
+		sum += math.Exp(s - score)
+	}
+	return 1 / sum
 }
 
 func index(down bool) int {
