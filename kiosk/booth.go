@@ -65,12 +65,15 @@ func (d *Daemon) dayStart(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// noLiveView is why a booth can't be judged that no later look will change.
+const noLiveView = "the camera has no live view"
+
 // next is when the booth is looked at again.
 func (c dayClock) next(now time.Time, b api.Booth) time.Time {
 	switch today := c.of(now, 0); {
 	case b.State == api.BoothFailed:
 		return now.Add(boothUnmended)
-	case b.State != api.BoothPassed:
+	case b.State != api.BoothPassed && b.Detail != noLiveView:
 		return now.Add(boothUnseen)
 	case today.After(now):
 		return today
@@ -135,7 +138,7 @@ func (d *Daemon) lookAtBooth(ctx context.Context) (api.Booth, error) {
 	camera, ok := lease.Device.(drivers.Camera)
 	if !ok {
 		lease.Release(nil)
-		return d.unjudged("the camera has no live view"), nil
+		return d.unjudged(noLiveView), nil
 	}
 	booth, err := d.testLight(limited, camera, d.unserved)
 	lease.Release(err)
@@ -187,7 +190,7 @@ func (d *Daemon) testLight(ctx context.Context, camera drivers.Camera, stop func
 	case errors.Is(err, enough):
 		return booth, judged
 	case errors.Is(err, errors.ErrUnsupported):
-		return d.unjudged("the camera has no live view"), nil
+		return d.unjudged(noLiveView), nil
 	}
 	return api.Booth{}, err
 }

@@ -215,3 +215,24 @@ func TestATechniciansSelfTestTellsHowTheBoothIs(t *testing.T) {
 		m.expect(api.BoothPassed, "")
 	})
 }
+
+func TestWhenTheBoothIsLookedAtAgain(t *testing.T) {
+	clock := dayClock{hour: 7, minute: 30, on: true}
+	day := time.Date(2026, 3, 28, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		at    time.Duration
+		booth api.Booth
+		want  time.Duration
+	}{
+		{8 * time.Hour, api.Booth{State: api.BoothPassed}, 31*time.Hour + 30*time.Minute},
+		{7 * time.Hour, api.Booth{State: api.BoothPassed}, 7*time.Hour + 30*time.Minute}, // by a technician, before the day
+		{8 * time.Hour, api.Booth{State: api.BoothFailed}, 8*time.Hour + 5*time.Minute},
+		{8 * time.Hour, api.Booth{State: api.BoothNotAvailable, Detail: "somebody stands there"}, 8*time.Hour + time.Minute},
+		{8 * time.Hour, api.Booth{State: api.BoothNotAvailable, Detail: noLiveView}, 31*time.Hour + 30*time.Minute},
+		{8 * time.Hour, api.Booth{}, 8*time.Hour + time.Minute}, // a session came in between
+	} {
+		if got := clock.next(day.Add(c.at), c.booth); !got.Equal(day.Add(c.want)) {
+			t.Errorf("after %v and %+v the next look is at %v", c.at, c.booth, got)
+		}
+	}
+}
