@@ -1,6 +1,6 @@
 // Kiosks and desks: who asks for help comes first.
 import { useState } from "preact/hooks";
-import { api, type LedgerEntry, type Sitting, type Station } from "./api";
+import { api, type LedgerEntry, type Sitting, type Station, type Trouble } from "./api";
 import { Assist } from "./assist";
 import { Badge, Button, Title, clock, useWorld } from "./parts";
 
@@ -76,16 +76,8 @@ function Card({ station: s, help }: { station: Station; help: () => void }) {
         <Standing station={s} />
       </div>
       {s.session ? <Sitting sitting={s.session} /> : <p class="utrecht-paragraph quiet">{t("free")}</p>}
-      {s.problems.map((p) => (
-        <p key={p.code} class="utrecht-paragraph trouble">
-          {p.text}
-          {p.hint && <span class="quiet"> {p.hint}</span>}
-        </p>
-      ))}
-      {s.warnings.map((w) => (
-        <p key={w.code} class="utrecht-paragraph trouble" data-warning={w.code}>
-          {of("w_", w.code) === w.code ? w.hint : of("w_", w.code)} <span class="quiet">{w.text}</span>
-        </p>
+      {[...s.problems, ...s.warnings].map((p) => (
+        <Mend key={p.code} trouble={p} />
       ))}
       {s.refused > 0 && <p class="utrecht-paragraph trouble">{t("refusedRecords", { n: s.refused })}</p>}
       {s.pending > 0 && <p class="utrecht-paragraph quiet">{t("pendingRecords", { n: s.pending })}</p>}
@@ -97,7 +89,7 @@ function Card({ station: s, help }: { station: Station; help: () => void }) {
               <li key={d.identity}>
                 {d.model || d.kind}: {d.verdict ? of("v_", d.verdict) : d.state}
                 {d.simulated && <span class="quiet"> ({t("simulated")})</span>}
-                {d.hint && <span class="quiet"> {d.hint}</span>}
+                {d.hint && <Step code={`device-${d.verdict}`} instead={d.hint} />}
               </li>
             ))}
           </ul>
@@ -114,6 +106,28 @@ function Card({ station: s, help }: { station: Station; help: () => void }) {
       </div>
     </li>
   );
+}
+
+// Mend says what is to be mended, in staff's language where there are words for it, and what the station itself says of it.
+function Mend({ trouble: p }: { trouble: Trouble }) {
+  const { of } = useWorld();
+  const step = of("w_", p.code);
+  const known = step !== p.code;
+  return (
+    <p class="utrecht-paragraph trouble" data-trouble={p.code}>
+      {known ? step : p.text}{" "}
+      <span class="quiet" lang="en">
+        {known ? p.text : p.hint}
+      </span>
+    </p>
+  );
+}
+
+// Step is what staff do about a device.
+function Step({ code, instead }: { code: string; instead: string }) {
+  const { of } = useWorld();
+  const step = of("w_", code);
+  return <span class="quiet"> {step !== code ? step : instead}</span>;
 }
 
 function Standing({ station: s }: { station: Station }) {
