@@ -65,6 +65,7 @@ type watcher struct {
 	steady bool
 
 	before *face.Face // of the frame before; run's own
+	frames int        // that were judged
 	good   spell      // of all that is mandatory
 	best   spell      // of that and all that the person can mend
 }
@@ -109,7 +110,7 @@ func (w *watcher) run(ctx context.Context) {
 // judge looks at one frame: whether all that is mandatory holds, and also all that the person can mend. A frame that can't be judged is
 // not good.
 func (w *watcher) judge(frame []byte) (good, best bool, hint biometric.Hint) {
-	report, err := w.capture.face.Analyse(frame, w.capture.wantLive(frame, w.before))
+	report, err := w.capture.face.Analyse(frame, w.want(frame))
 	w.before = nil
 	if err != nil {
 		return false, false, biometric.HintNone
@@ -119,6 +120,14 @@ func (w *watcher) judge(frame []byte) (good, best bool, hint biometric.Hint) {
 	}
 	good = report.Meets && report.Quality.Score >= w.capture.step.Threshold
 	return good, good && !report.Mend, report.Hint
+}
+
+// want is what the next frame must reach, seen after those before.
+func (w *watcher) want(frame []byte) face.Want {
+	want := w.capture.wantLive(frame, w.before)
+	w.frames++
+	want.Frame = w.frames
+	return want
 }
 
 // lasting reports whether frames up to one that came at a time have been good for long enough: all in all, or for as long as the policy

@@ -63,7 +63,7 @@ func (a *Analyser) Judge(img image.Image, want Want) Report {
 	}()
 	size := img.Bounds().Size()
 	r := Report{Width: size.X, Height: size.Y}
-	for _, c := range f.find(f.luma(img), want.Before) {
+	for _, c := range f.find(f.luma(img), want) {
 		r.Faces = append(r.Faces, c.face())
 	}
 	view, room := want.framing(size, r.Faces)

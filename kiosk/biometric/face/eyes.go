@@ -57,8 +57,8 @@ const tooSoft = 0.3
 func (f *finder) findEyes(c *found) {
 	view := f.lay(*c)
 	rough, hits := f.roughEyes()
-	eyes, _ := f.irises(view.both(rough))
-	eyes, spot := f.irises(eyes)
+	eyes, _ := f.irises(view.both(rough), irisAside, irisAbove)
+	eyes, spot := f.irises(eyes, irisAgain, irisAgain)
 	c.eyes, c.open = eyes, openness(hits, spot)
 	switch {
 	case c.open >= 1:
@@ -112,6 +112,21 @@ func (f *finder) certainty(c found) float64 {
 	return math.Sqrt(float64(len(again) * len(other)))
 }
 
+// eyeLook is one way to look for an eye.
+type eyeLook struct {
+	cascade *cascade.Cascade
+	how     cascade.Options
+	counts  int // each of its hits
+}
+
+// eyeLooks are the ways: finely with one cascade, and coarsely with another, whose hits stand for as many more.
+func (f *finder) eyeLooks() []eyeLook {
+	return []eyeLook{
+		{f.anyEye, cascade.Options{Step: 1.15, MinSide: 22, MaxSide: 46}, 1},
+		{f.openEye, cascade.Options{Step: 1.3, MinSide: 24, MaxSide: 46, Coarse: true}, 3},
+	}
+}
+
 // roughEyes asks the cascades for eyes where they may be in the patch, and tells how many hits they have in all. Where they find none the
 // usual place stands. The second cascade has a say in the place only where the first finds nothing.
 func (f *finder) roughEyes() (eyes [2]point, hits int) {
@@ -122,15 +137,15 @@ func (f *finder) roughEyes() (eyes [2]point, hits int) {
 		part.Rect = part.Rect.Sub(about.Min)
 		var sum point
 		var weight float64
-		for _, c := range []*cascade.Cascade{f.anyEye, f.openEye} {
+		for _, look := range f.eyeLooks() {
 			known := weight > 0
-			for _, o := range f.detector.Detect(c, part, cascade.Options{Step: 1.15, MinSide: 22, MaxSide: 46}) {
+			for _, o := range f.detector.Detect(look.cascade, part, look.how) {
 				at := point{float64(o.Min.X+o.Max.X-1)/2 + float64(about.Min.X), float64(o.Min.Y+o.Max.Y-1)/2 + float64(about.Min.Y)}
 				far := at.distance(usual)
 				if far >= eyeFar {
 					continue
 				}
-				if hits += o.Hits; !known {
+				if hits += look.counts * o.Hits; !known {
 					w := float64(o.Hits) * math.Exp(-far*far/(2*8*8))
 					sum, weight = sum.add(at.times(w)), weight+w
 				}
@@ -150,20 +165,21 @@ const (
 	irisHeight = 72
 	irisRadius = 7.5
 	irisReach  = 12 // px from the centre to the edges that vote
-	irisAside  = 12 // px that the centre may lie from where it is expected
+	irisAside  = 12 // px that the centre may lie from where it is expected at first
 	irisAbove  = 9
+	irisAgain  = 5 // the same when it is sought again
 	lidWeight  = 0.2 // of edges above and below, which are the lids', against those at the sides
 )
 
 // irises finds the middles of the irises near two eyes: where edges around a dark round spot point to. spot is how dark the darker one is.
-func (f *finder) irises(eyes [2]point) (irises [2]point, spot float64) {
+func (f *finder) irises(eyes [2]point, aside, above int) (irises [2]point, spot float64) {
 	across := eyes[1].sub(eyes[0])
 	view := frame{middle: eyes[0].middle(eyes[1]), angle: math.Atan2(across.y, across.x),
 		step: max(math.Hypot(across.x, across.y), 1) / irisApart, width: irisWidth, height: irisHeight}
 	f.pyramid.sample(&f.patch, view)
 	f.votes.prepare(&f.patch)
 	for i := range eyes {
-		centre := f.votes.centre(view.from(eyes[i]))
+		centre := f.votes.centre(view.from(eyes[i]), aside, above)
 		irises[i], spot = view.to(centre), max(spot, f.votes.spot(centre))
 	}
 	return irises, spot
@@ -238,14 +254,14 @@ func (v *votes) pass(fn func(*[7]float64) float64) {
 	}
 }
 
-// centre is the place near the expected one that most edges point away from.
-func (v *votes) centre(expected point) point {
+// centre is the place that most edges point away from, so near the expected one.
+func (v *votes) centre(expected point, aside, above int) point {
 	x0, y0 := int(math.Round(expected.x)), int(math.Round(expected.y))
-	size := 2*irisAside + 1
-	scores := make([]float64, 0, size*(2*irisAbove+1))
+	size := 2*aside + 1
+	scores := make([]float64, 0, size*(2*above+1))
 	best := 0.0
-	for y := y0 - irisAbove; y <= y0+irisAbove; y++ {
-		for x := x0 - irisAside; x <= x0+irisAside; x++ {
+	for y := y0 - above; y <= y0+above; y++ {
+		for x := x0 - aside; x <= x0+aside; x++ {
 			s := v.score(x, y)
 			far := math.Hypot(float64(x)-expected.x, 1.3*(float64(y)-expected.y))
 			s *= math.Exp(-far * far / (2 * 8 * 8))
@@ -258,7 +274,7 @@ func (v *votes) centre(expected point) point {
 	for i, s := range scores {
 		if s > 0.85*best {
 			w := s - 0.85*best
-			sum = sum.add(point{float64(x0 - irisAside + i%size), float64(y0 - irisAbove + i/size)}.times(w))
+			sum = sum.add(point{float64(x0 - aside + i%size), float64(y0 - above + i/size)}.times(w))
 			weight += w
 		}
 	}

@@ -23,6 +23,7 @@ type Want struct {
 	Criteria  []biometric.Criterion
 	Portrait  *Geometry // judge the portrait that would be cut out, not the whole picture; but the roll as it is seen, before it is mended
 	Before    *Face     // in a live view: the face of the frame before, which is looked for where it was, and no other if it is there
+	Frame     int       // of a live view, from 1: heads on one side are looked for at one angle a frame, in turn; 0 at all of them
 }
 
 // Report is what an analyser says of one photograph.

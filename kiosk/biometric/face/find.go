@@ -106,17 +106,24 @@ const (
 )
 
 // turns are the angles that are tried, degrees, in rounds: the next only if the one before finds nobody.
-func turns() [][]float64 { return [][]float64{{0}, {-15, 15}, {-28, 28}} }
+func (w Want) turns() [][]float64 {
+	rounds := [][]float64{{0}, {-15, 15}, {-28, 28}}
+	if w.Frame == 0 {
+		return rounds
+	}
+	aside := slices.Concat(rounds[1:]...)
+	return [][]float64{{0}, {aside[w.Frame%len(aside)]}}
+}
 
 // find gives all faces, the largest first. A face that was in the picture before is looked for where it was, and then no other.
-func (f *finder) find(luma plane, before *Face) []found {
+func (f *finder) find(luma plane, want Want) []found {
 	f.pyramid.build(luma)
-	if before != nil {
-		if c := before.candidate(); f.confirm(&c) {
+	if want.Before != nil {
+		if c := want.Before.candidate(); f.confirm(&c) {
 			return []found{c}
 		}
 	}
-	for _, round := range turns() {
+	for _, round := range want.turns() {
 		var all []found
 		for _, degrees := range round {
 			all = append(all, f.look(luma, degrees*math.Pi/180)...)
@@ -145,7 +152,7 @@ func (f *finder) look(luma plane, angle float64) []found {
 	stretch(&f.view)
 	var out []found
 	least := int(min(w, h) / step / smallestFace)
-	for _, o := range f.detector.Detect(f.first, &f.view, cascade.Options{Step: searchStep, Neighbours: leastHits, MinSide: least, Coarse: true}) {
+	for _, o := range f.detector.Detect(f.first, &f.view, cascade.Options{Step: searchStep, Neighbours: leastHits, MinSide: least, Middles: view.span(w, h), Coarse: true}) {
 		middle := point{float64(o.Min.X+o.Max.X-1) / 2, float64(o.Min.Y+o.Max.Y-1) / 2}
 		c := found{middle: view.to(middle), side: float64(o.Dx()) * step, angle: angle, sure: float64(o.Hits)}
 		if f.confirm(&c) {
@@ -153,6 +160,23 @@ func (f *finder) look(luma plane, angle float64) []found {
 		}
 	}
 	return out
+}
+
+// span gives where a frame shows a picture of that size; nil for everywhere.
+func (f frame) span(width, height float64) cascade.Span {
+	if f.angle == 0 {
+		return nil
+	}
+	return func(y float64) (from, to float64) {
+		start, next := f.to(point{0, y}), f.to(point{1, y})
+		step := next.sub(start)
+		from, to = 0, float64(f.width)
+		for _, side := range [2][3]float64{{start.x, step.x, width}, {start.y, step.y, height}} {
+			enters, leaves := -side[0]/side[1], (side[2]-side[0])/side[1]
+			from, to = max(from, min(enters, leaves)), min(to, max(enters, leaves))
+		}
+		return from, to
+	}
 }
 
 // distinct drops faces that lie over a surer one, and puts the largest first.

@@ -12,6 +12,7 @@ type Cascade struct {
 
 	kind   kind
 	tilted bool // some feature is
+	stumps bool // every tree is a single pattern
 	stages []stage
 	trees  []tree
 	nodes  []node
@@ -34,8 +35,11 @@ type stage struct {
 	threshold   float32
 }
 
-// tree is where its nodes and its leaves begin.
-type tree struct{ node, leaf int32 }
+// tree is where its nodes and its leaves begin, and what the trees after it in its stage can add up to at least and at most.
+type tree struct {
+	node, leaf  int32
+	least, most float32
+}
 
 // node asks one feature. left and right are nodes of the same tree when above 0, leaves when negated.
 type node struct {

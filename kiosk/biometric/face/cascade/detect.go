@@ -11,8 +11,12 @@ type Options struct {
 	Neighbours int     // an object needs more hits than this; below 0: hits are not joined
 	MinSide    int     // px; the smallest object, 0: the window's
 	MaxSide    int     // px; the largest, 0: the picture's
+	Middles    Span    // where the middles of objects may lie; nil: anywhere
 	Coarse     bool    // look at every second place only, at every scale: a quarter of the work, and of the hits
 }
+
+// Span gives where in a row of a picture something may be: from one column to another, and nowhere if that is smaller.
+type Span func(y float64) (from, to float64)
 
 // Object is a rectangle in which something was found, and how many hits were joined to it.
 type Object struct {
@@ -30,9 +34,10 @@ type Detector struct {
 	columns []sampleAt
 	hits    []image.Rectangle
 
-	haar []placedHaar
-	lbp  []placedLBP
-	norm [4]int
+	haar   []placedHaar
+	lbp    []placedLBP
+	stumps []stump
+	norm   [4]int
 }
 
 // Wipe overwrites the buffers.
@@ -56,7 +61,7 @@ func (d *Detector) Detect(c *Cascade, img *image.Gray, o Options) []Object {
 			break
 		}
 		if min(w, h) >= o.MinSide {
-			d.scan(c, img, float32(factor), o.Coarse)
+			d.scan(c, img, float32(factor), o)
 		}
 	}
 	return join(d.hits, o.Neighbours)
@@ -64,19 +69,20 @@ func (d *Detector) Detect(c *Cascade, img *image.Gray, o Options) []Object {
 
 // scan evaluates all windows of one scale. Below twice the window's size every second place is enough, and beside a place
 // that the first stage refuses one more is left out.
-func (d *Detector) scan(c *Cascade, img *image.Gray, scale float32, coarse bool) {
+func (d *Detector) scan(c *Cascade, img *image.Gray, scale float32, o Options) {
 	size := img.Bounds().Size()
 	d.shrink(img, round(float64(float32(size.X)/scale)), round(float64(float32(size.Y)/scale)))
 	d.integrate(c)
 	d.place(c)
 	step := 2
-	if scale >= 2 && !coarse {
+	if scale >= 2 && !o.Coarse {
 		step = 1
 	}
 	stride := d.level.width + 1
 	w, h := round(float64(float32(c.Width)*scale)), round(float64(float32(c.Height)*scale))
 	for y := 0; y < d.level.height+1-c.Height; y += step {
-		for x := 0; x < d.level.width+1-c.Width; x += step {
+		first, last := d.columnsOf(c, y, step, scale, o.Middles)
+		for x := first; x < last; x += step {
 			switch d.run(c, y*stride+x) {
 			case passed:
 				at := image.Pt(round(float64(float32(x)*scale)), round(float64(float32(y)*scale)))
@@ -86,6 +92,17 @@ func (d *Detector) scan(c *Cascade, img *image.Gray, scale float32, coarse bool)
 			}
 		}
 	}
+}
+
+// columnsOf gives the windows of a row that may hold an object, on the grid of a step: from the first to before the last.
+func (d *Detector) columnsOf(c *Cascade, y, step int, scale float32, middles Span) (first, last int) {
+	last = d.level.width + 1 - c.Width
+	if middles == nil {
+		return 0, last
+	}
+	from, to := middles((float64(y) + float64(c.Height)/2) * float64(scale))
+	at := func(column float64) int { return int(column/float64(scale) - float64(c.Width)/2) }
+	return max(at(from), 0) / step * step, min(at(to)+1, last)
 }
 
 // What a window comes to besides the number of the stage that refused it.
@@ -104,23 +121,74 @@ func (d *Detector) run(c *Cascade, at int) int {
 		}
 	}
 	for i, s := range c.stages {
-		var total float32
-		for _, t := range c.trees[s.first:s.last] {
-			if c.kind == kindLBP {
-				total += d.askLBP(c, t, at)
-			} else {
-				total += d.askHaar(c, t, at, norm)
-			}
+		var holds bool
+		switch {
+		case c.stumps:
+			holds = d.askStumps(c.trees[s.first:s.last], d.stumps[s.first:s.last], s.threshold, d.sum[at:])
+		default:
+			holds = d.ask(c, s, at, norm)
 		}
-		if total < s.threshold {
+		if !holds {
 			return i
 		}
 	}
 	return passed
 }
 
+// sureBy is by how much a sum must be beyond a threshold, whatever follows, for the rest of a stage to be left out: more than its
+// rounding can come to.
+const sureBy = 1e-3
+
+// ask reports whether a window passes a stage.
+func (d *Detector) ask(c *Cascade, s stage, at int, norm float32) bool {
+	var total float32
+	for i := s.first; i < s.last; i++ {
+		t := &c.trees[i]
+		if c.kind == kindLBP {
+			total += d.askLBP(c, t, at)
+		} else {
+			total += d.askHaar(c, t, at, norm)
+		}
+		switch {
+		case total+t.most < s.threshold-sureBy:
+			return false
+		case total+t.least > s.threshold+sureBy:
+			return true
+		}
+	}
+	return total >= s.threshold
+}
+
+// stump is a tree of one pattern with all that it needs in one place.
+type stump struct {
+	at          placedLBP
+	set         [8]uint32
+	left, right float32
+}
+
+// askStumps is ask for a stage of nothing but stumps. It is where the search of a frame spends its time.
+func (d *Detector) askStumps(trees []tree, stumps []stump, threshold float32, sum []uint32) bool {
+	var total float32
+	for i := range stumps {
+		p := &stumps[i]
+		v := p.at.pattern(sum)
+		if p.set[v>>5]&(1<<(v&31)) != 0 {
+			total += p.left
+		} else {
+			total += p.right
+		}
+		switch t := &trees[i]; {
+		case total+t.most < threshold-sureBy:
+			return false
+		case total+t.least > threshold+sureBy:
+			return true
+		}
+	}
+	return total >= threshold
+}
+
 // askLBP follows one tree to its leaf.
-func (d *Detector) askLBP(c *Cascade, t tree, at int) float32 {
+func (d *Detector) askLBP(c *Cascade, t *tree, at int) float32 {
 	for next := int32(0); ; {
 		n := &c.nodes[t.node+next]
 		v := d.lbp[n.feature].pattern(d.sum[at:])
@@ -134,7 +202,7 @@ func (d *Detector) askLBP(c *Cascade, t tree, at int) float32 {
 }
 
 // askHaar follows one tree to its leaf.
-func (d *Detector) askHaar(c *Cascade, t tree, at int, norm float32) float32 {
+func (d *Detector) askHaar(c *Cascade, t *tree, at int, norm float32) float32 {
 	for next := int32(0); ; {
 		n := &c.nodes[t.node+next]
 		left := d.haar[n.feature].value(d, at)*norm < n.threshold
@@ -224,6 +292,13 @@ func (d *Detector) place(c *Cascade) {
 			p[i] = int32(f.x+i%4*f.w) + stride*int32(f.y+i/4*f.h)
 		}
 		d.lbp = append(d.lbp, p)
+	}
+	d.stumps = d.stumps[:0]
+	if c.stumps {
+		for _, t := range c.trees {
+			n := &c.nodes[t.node]
+			d.stumps = append(d.stumps, stump{d.lbp[n.feature], n.set, c.leaves[t.leaf-n.left], c.leaves[t.leaf-n.right]})
+		}
 	}
 	for i, v := range (area{1, 1, c.Width - 2, c.Height - 2}).corners(stride, false) {
 		d.norm[i] = int(v)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -151,6 +152,16 @@ func fromOld(o *oldStages) (*Cascade, error) {
 
 func (c *Cascade) endStage(first int, threshold float32) {
 	c.stages = append(c.stages, stage{first, len(c.trees), threshold - stageSlack})
+	var least, most float32
+	for i := len(c.trees) - 1; i >= first; i-- {
+		t := &c.trees[i]
+		t.least, t.most = least, most
+		leaves := c.leaves[t.leaf:]
+		if i+1 < len(c.trees) {
+			leaves = c.leaves[t.leaf:c.trees[i+1].leaf]
+		}
+		least, most = least+slices.Min(leaves), most+slices.Max(leaves)
+	}
 }
 
 func (c *Cascade) checkSize() error {
@@ -170,6 +181,7 @@ func (c *Cascade) checkWhole() error {
 			return fmt.Errorf("feature %d of %d is asked for", n.feature, features)
 		}
 	}
+	c.stumps = c.kind == kindLBP && len(c.nodes) == len(c.trees)
 	return nil
 }
 
@@ -231,7 +243,7 @@ func (c *Cascade) addTree(nodes, leaves string) error {
 	if len(values) == 0 || len(values)%size != 0 {
 		return fmt.Errorf("a tree's nodes are %d numbers, which is no multiple of %d", len(values), size)
 	}
-	t := tree{int32(len(c.nodes)), int32(len(c.leaves))}
+	t := tree{node: int32(len(c.nodes)), leaf: int32(len(c.leaves))}
 	for ; len(values) > 0; values = values[size:] {
 		n := node{left: int32(values[0]), right: int32(values[1]), feature: int32(values[2])}
 		if c.kind == kindLBP {
@@ -255,7 +267,7 @@ func (c *Cascade) addTree(nodes, leaves string) error {
 
 // addOldTree adds a tree of the older format, whose nodes hold their features and their leaves.
 func (c *Cascade) addOldTree(nodes []oldNode) error {
-	t := tree{int32(len(c.nodes)), int32(len(c.leaves))}
+	t := tree{node: int32(len(c.nodes)), leaf: int32(len(c.leaves))}
 	leaf := func(v *float32, next int32) int32 {
 		if v == nil {
 			return next
