@@ -167,7 +167,7 @@ const (
 	irisReach  = 12 // px from the centre to the edges that vote
 	irisAside  = 12 // px that the centre may lie from where it is expected at first
 	irisAbove  = 9
-	irisAgain  = 5 // the same when it is sought again
+	irisAgain  = 5   // the same when it is sought again
 	lidWeight  = 0.2 // of edges above and below, which are the lids', against those at the sides
 )
 
