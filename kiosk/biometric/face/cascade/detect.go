@@ -64,7 +64,11 @@ func (d *Detector) Detect(c *Cascade, img *image.Gray, o Options) []Object {
 			d.scan(c, img, float32(factor), o)
 		}
 	}
-	return join(d.hits, o.Neighbours)
+	objects := join(d.hits, o.Neighbours)
+	for i := range objects { // scaled and rounded, a window at the edge may reach a pixel or two beyond it
+		objects[i].Rectangle = objects[i].Intersect(image.Rectangle{Max: size})
+	}
+	return objects
 }
 
 // scan evaluates all windows of one scale. Below twice the window's size every second place is enough, and beside a place
