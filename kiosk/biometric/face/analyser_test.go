@@ -154,7 +154,7 @@ func criteria() []biometric.Criterion {
 		between(Faces, 1, 1), between(ImageWidth, 600, 1200), between(ImageHeight, 800, 1600), between(EyeDistance, 120, 9999), between(Roll, -8, 8),
 		between(HeadWidth, 0.5, 0.75), between(HeadHeight, 0.6, 0.9), between(Vertical, 0.3, 0.5), between(Horizontal, 0.45, 0.55),
 		between(MouthClosed, 0, 0.08), between(Exposure, 140, 250), between(Focus, 0.38, 1), between(ColourSpace, 24, 24), between(GreyDensity, 0.3, 1),
-		between(Saturation, 0, 1), between(Yaw, -5, 5), between(Background, 0, 0.1), between(Shadows, 0, 0.35), between(HotSpots, 0, 0.05), {Name: EyesOpen, Min: limit(1)}, {Name: Gaze}, {Name: Pitch},
+		between(Saturation, 0, 1), between(Yaw, -5, 5), between(Background, 0, 0.1), between(Shadows, 0, 0.35), between(HotSpots, 0, 0.05), {Name: EyesOpen, Min: limit(1)}, {Name: RedEye, Max: limit(0.1)}, {Name: Gaze}, {Name: Pitch},
 	}
 }
 
@@ -272,14 +272,47 @@ func TestShutEyesAreToldFromOpenOnesAndNothingElseChanges(t *testing.T) {
 			if v != biometric.Fail || before[name] != biometric.Pass || !shut.Mend {
 				t.Errorf("eyes-open is %s, and %s with lids painted over: %.2f", before[name], v, shut.Quality.Measures[name])
 			}
-		case Yaw: // told from the eyes
+		case Yaw, RedEye: // told from the eyes
 			if v != biometric.NotAvailable {
-				t.Errorf("yaw of a face whose eyes are not seen: %s", v)
+				t.Errorf("%s of a face whose eyes are not seen: %s", name, v)
 			}
 		default:
 			if v != before[name] {
 				t.Errorf("%s is %s, not %s: %.3f", name, v, before[name], shut.Quality.Measures[name])
 			}
+		}
+	}
+}
+
+// withPupils paints both pupils of a face.
+func withPupils(img *image.RGBA, c color.RGBA, eyes ...Point) *image.RGBA {
+	out := image.NewRGBA(img.Rect)
+	copy(out.Pix, img.Pix)
+	for _, e := range eyes {
+		for y := -2; y <= 2; y++ {
+			for x := -2; x <= 2; x++ {
+				if x*x+y*y <= 5 {
+					out.SetRGBA(int(e.X)+x, int(e.Y)+y, c)
+				}
+			}
+		}
+	}
+	return out
+}
+
+func TestRedEyesAreTheirCriterionAloneInAnyLight(t *testing.T) {
+	t.Attr("fixtures", "faces")
+	a, img := analyser(t), astronaut(t)
+	before := verdicts(a.Judge(img, Want{Criteria: criteria()}))
+	red := withPupils(img, color.RGBA{200, 45, 45, 255}, Point{202, 101}, Point{246, 103})
+	for name, v := range verdicts(a.Judge(red, Want{Criteria: criteria()})) {
+		if want := map[bool]biometric.Verdict{true: biometric.Fail, false: before[name]}[name == RedEye]; v != want {
+			t.Errorf("%s is %s, not %s", name, v, want)
+		}
+	}
+	for what, light := range map[string]func(*image.RGBA) *image.RGBA{"dark": darker(0.3), "warm": tinted(1.1, 0.9, 0.65)} {
+		if v := verdicts(a.Judge(light(red), Want{Criteria: criteria()}))[RedEye]; v != biometric.Fail {
+			t.Errorf("%s: %s", what, v)
 		}
 	}
 }

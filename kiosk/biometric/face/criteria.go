@@ -29,12 +29,12 @@ const (
 	Background  = "background"   // unevenness beside the head, share of its mean
 	Shadows     = "shadows"      // difference between the halves of the face, share of their mean
 	HotSpots    = "hot-spots"    // share of the skin that shines
+	RedEye      = "red-eye"      // share of the redder pupil that is red
 	EyesOpen    = "eyes-open"    // signs of open eyes; 1 is the limit below which they are shut, or not seen
 	Expression  = "expression"   // these and the next can't be measured here
 	Occlusion   = "occlusion"    //
 	Gaze        = "gaze"         //
 	Glasses     = "glasses"      //
-	RedEye      = "red-eye"      //
 )
 
 // Judgement is one criterion with what came of it.

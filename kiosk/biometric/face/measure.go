@@ -101,6 +101,9 @@ func (f *finder) measure(img image.Image, faces []Face, view frame) map[string]f
 	m[MouthClosed] = mouth(c, h)
 	if m[EyesOpen] >= 1 {
 		m[Yaw] = f.yaw(h)
+		if !c.colourless() {
+			m[RedEye] = f.redEyes(c, h)
+		}
 	}
 	m[Shadows], m[HotSpots] = f.skin(c, h)
 	if v, ok := f.background(c, h, view); ok {
