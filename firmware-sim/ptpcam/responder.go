@@ -54,8 +54,7 @@ type responder struct {
 
 	photograph picture
 	frames     []picture
-	unlit      picture // made when it is first needed
-	session    uint32  // 0 for none
+	session    uint32 // 0 for none
 	photos     []photo
 	lastHandle uint32
 	pending    *exposing
@@ -461,7 +460,7 @@ func (r *responder) show(s Scene) {
 // still is what a photograph would show.
 func (r *responder) still() picture {
 	if r.photograph.jpeg == nil {
-		r.photograph = r.night()
+		r.photograph = dark(1920, 1080)
 	}
 	return r.photograph
 }
@@ -469,28 +468,20 @@ func (r *responder) still() picture {
 // frame is what the live view shows at a tick.
 func (r *responder) frame(tick int64) picture {
 	if len(r.frames) == 0 {
-		r.frames = []picture{r.night()}
+		r.frames = []picture{dark(1280, 720)}
 	}
 	return r.frames[tick%int64(len(r.frames))]
 }
 
-// night is what a camera sees that was shown nothing.
-func (r *responder) night() picture {
-	if r.unlit.jpeg == nil {
-		r.unlit = measure(dark())
-	}
-	return r.unlit
-}
-
-// dark is an evenly dark picture.
-func dark() []byte {
-	m := image.NewGray(image.Rect(0, 0, 1280, 720))
+// dark is what a camera sees that was shown nothing.
+func dark(width, height int) picture {
+	m := image.NewGray(image.Rect(0, 0, width, height))
 	for i := range m.Pix {
 		m.Pix[i] = 24
 	}
 	var b bytes.Buffer
 	_ = jpeg.Encode(&b, m, nil) // into memory: can't fail
-	return b.Bytes()
+	return measure(b.Bytes())
 }
 
 // measure reads width and height out of a JPEG's frame header; zeros where it has none.
