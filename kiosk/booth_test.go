@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,10 +42,10 @@ func wall(t *testing.T, left, right int) ptpcam.Scene {
 }
 
 // passer is an analyser that sees a face where somebody stands.
-type passer struct{ there bool }
+type passer struct{ there atomic.Bool }
 
 func (p *passer) Analyse([]byte, face.Want) (face.Report, error) {
-	if !p.there {
+	if !p.there.Load() {
 		return face.Report{}, nil
 	}
 	return face.Report{Faces: make([]face.Face, 1)}, nil
@@ -181,14 +182,14 @@ func TestTheBoothWaitsForTheEndOfASession(t *testing.T) {
 
 func TestWhatCantBeJudgedIsSaidAndLookedAtAgain(t *testing.T) {
 	onMorning(t, "07:30", func(m *morning) {
-		m.passer.there = true
+		m.passer.there.Store(true)
 		m.at(7, 30)
 		m.expect(api.BoothNotAvailable, "")
-		m.passer.there = false
+		m.passer.there.Store(false)
 		m.camera.Show(wall(t, 30, 30))
 		m.at(7, 32)
 		m.expect(api.BoothFailed, "booth-lamps")
-		m.passer.there = true
+		m.passer.there.Store(true)
 		m.at(8, 0)
 		m.expect(api.BoothFailed, "booth-lamps") // it is still wrong for all that is known
 	})
