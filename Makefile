@@ -121,7 +121,7 @@ FINGER_PACKAGES := ./kiosk/biometric/wsq ./kiosk/biometric/finger
 bench-fingers: go ## what prints take: compression, 500 slaps segmented, 200 fingers compared, quality, in milliseconds of one core (needs LOKET_FIXTURES)
 	go test -run '^$$' -bench . -p 1 $(BENCHFLAGS) $(FINGER_PACKAGES)
 	go test -run '^$$' -bench SegmentSlaps -benchtime 500x ./kiosk/biometric/finger
-	LOKET_FINGERS=200 go test -timeout 1h -run '^$$' -bench 'Fingers$$' ./kiosk/biometric/finger
+	LOKET_FINGERS=200 go test -timeout 1h -run '^$$' -bench 'Fingers$$|OnePerson' ./kiosk/biometric/finger
 
 .PHONY: test-recorded
 test-recorded: house ## recorded devices through an unmodified kioskd, from ticket to receipt (needs gcc, umockdev and LOKET_FIXTURES)
