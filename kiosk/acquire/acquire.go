@@ -113,7 +113,7 @@ type capture struct {
 	encoder  FingerEncoder
 	now      func() time.Time
 	steady   time.Duration
-	still    image.Point // px of the camera's photographs; zero where they are not known
+	still    image.Point // px of the camera's photographs, as it says until there is one; zero where they are not known
 
 	outer, ctx context.Context // the caller's, and the same with the step's limit
 	attempts   []biometric.Attempt

@@ -27,7 +27,6 @@ type photo struct {
 // photograph takes photographs by the step's rules and keeps the best; of equals the newer.
 func (c *capture) photograph(camera drivers.Camera) (Result, error) {
 	var best *photo
-	c.still = stillSize(c.ctx, camera)
 	for made := 0; c.more(made); made++ {
 		got, err := c.shoot(camera)
 		switch {
@@ -157,6 +156,9 @@ func (c *capture) fit(s *biometric.Sample) error {
 // shoot waits for a good view and takes one photograph.
 func (c *capture) shoot(camera drivers.Camera) (*photo, error) {
 	a := biometric.Attempt{Started: c.now(), Result: biometric.Rejected}
+	if c.still.X == 0 {
+		c.still = stillSize(c.ctx, camera)
+	}
 	if err := c.view(camera); err != nil {
 		return nil, c.missed(a, err)
 	}
@@ -217,6 +219,7 @@ func (c *capture) look(data []byte) (*photo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("judging the photograph: %w: %w", drivers.ErrCrashed, err)
 	}
+	c.still = image.Pt(report.Width, report.Height)
 	if len(report.Faces) == 1 && len(want.Criteria) > 0 {
 		var portrait []byte
 		portrait, report, err = c.portrait(data, report, want)

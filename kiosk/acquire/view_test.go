@@ -169,6 +169,10 @@ func TestSomebodyTooFarForThePhotographIsToldInTheLiveView(t *testing.T) {
 			t.Errorf("%+v: at least %d px, eyes %s", v.still, want.Portrait.MinWidth, eyes.Limits())
 		}
 	}
+	v := &capture{step: step(t, "nl-residence-permit", "face"), face: judge{}, still: image.Pt(640, 480)}
+	if _, err := v.look(photoOf(80, 1).data); err != nil || v.still != image.Pt(800, 1000) {
+		t.Errorf("a camera that says otherwise is believed: %v, %v", v.still, err)
+	}
 }
 
 func TestTheBestShotHasMostMandatoryCriteriaThenMostOptionalThenIsTheNewest(t *testing.T) {
