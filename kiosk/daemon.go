@@ -188,6 +188,9 @@ func (d *Daemon) checkPlace() error {
 		return fmt.Errorf("starting as a desk: the certificate is for %q (hint: docs/pki.md says how a desk gets one)", role)
 	case !d.Desk && role == identity.RoleDesk:
 		return errors.New("starting as a kiosk: the certificate is a desk's (hint: kioskd --desk)")
+	case !d.Desk && d.identity.Supervised && !d.policy.Supervised:
+		return fmt.Errorf("starting as a kiosk: under policy %s nobody stands beside it, and its certificate says that somebody does "+
+			"(hint: have one issued without %q; docs/pki.md)", d.policy.ID, identity.Supervised)
 	case d.Desk && d.policy.Verification != plan.VerifyNone:
 		return fmt.Errorf("starting as a desk: under policy %s captures are verified at another desk (hint: choose a supervised policy)", d.policy.ID)
 	}

@@ -375,23 +375,26 @@ func TestAKioskTakesNothingOver(t *testing.T) {
 
 func TestOnlyADeskRunsAsOneAndNeedsASupervisedPolicy(t *testing.T) {
 	for name, c := range map[string]struct {
-		desk   bool
-		role   identity.Role
-		policy string
-		ok     bool
+		desk    bool
+		role    identity.Role
+		watched bool
+		policy  string
+		ok      bool
 	}{
-		"a kiosk":                        {false, identity.RoleKiosk, "nl-residence-permit", true},
-		"a self-service kiosk":           {false, identity.RoleKiosk, "nl-residence-permit-self-service", true},
-		"a desk":                         {true, identity.RoleDesk, "nl-residence-permit", true},
-		"a desk under self-service":      {true, identity.RoleDesk, "nl-residence-permit-self-service", false},
-		"a desk with a kiosk's identity": {true, identity.RoleKiosk, "nl-residence-permit", false},
-		"a kiosk with a desk's identity": {false, identity.RoleDesk, "nl-residence-permit", false},
+		"a kiosk":                           {false, identity.RoleKiosk, false, "nl-residence-permit", true},
+		"a kiosk beside an attendant":       {false, identity.RoleKiosk, true, "nl-residence-permit", true},
+		"a self-service kiosk":              {false, identity.RoleKiosk, false, "nl-residence-permit-self-service", true},
+		"a self-service kiosk that is none": {false, identity.RoleKiosk, true, "nl-residence-permit-self-service", false},
+		"a desk":                            {true, identity.RoleDesk, true, "nl-residence-permit", true},
+		"a desk under self-service":         {true, identity.RoleDesk, true, "nl-residence-permit-self-service", false},
+		"a desk with a kiosk's identity":    {true, identity.RoleKiosk, false, "nl-residence-permit", false},
+		"a kiosk with a desk's identity":    {false, identity.RoleDesk, true, "nl-residence-permit", false},
 	} {
 		b := newBench(t)
 		var err error
 		b.policy, err = plan.LoadPolicy(c.policy)
 		check(t, err)
-		b.Desk, b.identity.Role = c.desk, c.role
+		b.Desk, b.identity.Role, b.identity.Supervised = c.desk, c.role, c.watched
 		if err := b.checkPlace(); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
