@@ -99,10 +99,9 @@ func (f *finder) wipe() {
 
 // How the search is laid out.
 const (
-	searchSide   = 300 // px of the shorter side of what is searched
-	smallestFace = 10  // the shorter side of the picture is at most so many faces
-	searchStep   = 1.2
-	leastHits    = 0 // more than so many are looked at
+	searchSide = 300 // px of the shorter side of what is searched; the least face is as large as the cascade's window
+	searchStep = 1.2
+	leastHits  = 0 // more than so many are looked at
 )
 
 // turns are the angles that are tried, degrees, in rounds: the next only if the one before finds nobody.
@@ -151,8 +150,7 @@ func (f *finder) look(luma plane, angle float64) []found {
 	f.pyramid.sample(&f.view, view)
 	stretch(&f.view)
 	var out []found
-	least := int(min(w, h) / step / smallestFace)
-	for _, o := range f.detector.Detect(f.first, &f.view, cascade.Options{Step: searchStep, Neighbours: leastHits, MinSide: least, Middles: view.span(w, h), Coarse: true}) {
+	for _, o := range f.detector.Detect(f.first, &f.view, cascade.Options{Step: searchStep, Neighbours: leastHits, Middles: view.span(w, h), Coarse: true}) {
 		middle := point{float64(o.Min.X+o.Max.X-1) / 2, float64(o.Min.Y+o.Max.Y-1) / 2}
 		c := found{middle: view.to(middle), side: float64(o.Dx()) * step, angle: angle, sure: float64(o.Hits)}
 		if f.confirm(&c) {

@@ -7,6 +7,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"math"
+	"slices"
 	"testing"
 
 	"loket/kiosk/biometric"
@@ -146,5 +147,39 @@ func TestALiveViewIsJudgedAsThePortraitThatItWouldGive(t *testing.T) {
 	}
 	if r = a.Judge(img, Want{Criteria: criteria(), Portrait: new(permit())}); r.Meets || r.Hint != biometric.HintComeCloser {
 		t.Errorf("44 px between the eyes give %q, %v", r.Hint, r.Meets)
+	}
+}
+
+func TestInALiveViewTheRollIsJudgedAsItIsSeenAndTheBackgroundAsItWillBe(t *testing.T) {
+	t.Attr("fixtures", "faces")
+	a, img := analyser(t), astronaut(t)
+	g := permit()
+	g.MinWidth, g.MinHeight = 0, 0
+	small := func(c biometric.Criterion) bool {
+		return c.Name == ImageWidth || c.Name == ImageHeight || c.Name == EyeDistance
+	}
+	live := Want{Criteria: slices.DeleteFunc(criteria(), small), Portrait: &g}
+	tilted, _ := rotated(img, 12)
+	r := a.Judge(tilted, live)
+	if verdicts(r)[Roll] != biometric.Fail || r.Hint != biometric.HintHeadUpright || r.Meets {
+		t.Errorf("a tilted head: roll %.1f, %q", r.Quality.Measures[Roll], r.Hint)
+	}
+	portrait, _, _, err := Portrait(encode(t, tilted, 95), r.Faces[0], g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cut, err := a.Analyse(portrait, Want{Criteria: criteria()}); err != nil || verdicts(cut)[Roll] != biometric.Pass || math.Abs(cut.Quality.Measures[Roll]) > 1.5 {
+		t.Errorf("its portrait: roll %.1f, %v", cut.Quality.Measures[Roll], err)
+	}
+	striped := darker(1)(img)
+	each(striped, func(x, y int) color.RGBA {
+		if x > 400 && x/8%2 == 0 {
+			return color.RGBA{255, 255, 255, 255}
+		}
+		return striped.RGBAAt(x, y)
+	})
+	before, after := a.Judge(img, live).Quality.Measures[Background], a.Judge(striped, live).Quality.Measures[Background]
+	if before != after {
+		t.Errorf("what the portrait leaves out changes its background from %.3f to %.3f", before, after)
 	}
 }
