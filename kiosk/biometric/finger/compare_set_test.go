@@ -184,18 +184,16 @@ func TestTwentyFingersAreThemselvesAndNoOther(t *testing.T) {
 // The people from testPeople on are for the final figures alone: nothing was ever tuned on them.
 const testPeople = 3_000_000
 
+// worlds are those that docs/minutiae.md has figures of.
+func worlds() map[string]world {
+	return map[string]world{"upright": {}, "turned": {turn: 45, cut: 250}, "soiled": {turn: 20, soil: 6}}
+}
+
 // BenchmarkFingers measures errors over LOKET_FINGERS fingers (20 where that isn't set), each pressed three times. The first
 // run grows the fingers, half a second each.
 func BenchmarkFingers(b *testing.B) {
-	for _, w := range []struct {
-		name string
-		world
-	}{
-		{"upright", world{}},
-		{"turned", world{turn: 45, cut: 250}},
-		{"soiled", world{turn: 20, soil: 6}},
-	} {
-		b.Run(w.name, func(b *testing.B) {
+	for name, w := range worlds() {
+		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				w.measure(b, benchFingers())
 			}
@@ -218,15 +216,8 @@ func (w world) measure(b *testing.B, fingers int) {
 // BenchmarkOnePerson measures what tells the fingers of one person apart: LOKET_FINGERS fingers (20 where that isn't set) of people
 // with all ten, each pressed three times, and each compared with all of the same person.
 func BenchmarkOnePerson(b *testing.B) {
-	for _, w := range []struct {
-		name string
-		world
-	}{
-		{"upright", world{}},
-		{"turned", world{turn: 45, cut: 250}},
-		{"soiled", world{turn: 20, soil: 6}},
-	} {
-		b.Run(w.name, func(b *testing.B) {
+	for name, w := range worlds() {
+		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				w.measureOnePerson(b, benchFingers()/10)
 			}
