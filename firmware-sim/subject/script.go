@@ -104,7 +104,7 @@ const (
 )
 
 // poses maps each pose to the degrees that it has where none are given; NaN where it takes none.
-var poses = map[Pose]float64{Look: math.NaN(), Turn: 25, Tilt: 20, Nod: 18, EyesShut: math.NaN(), MouthOpen: math.NaN(),
+var poses = map[Pose]float64{Look: math.NaN(), Turn: 20, Tilt: 20, Nod: 18, EyesShut: math.NaN(), MouthOpen: math.NaN(),
 	TooFar: math.NaN(), TooClose: math.NaN(), OffCentre: math.NaN(), Dark: math.NaN(), Bright: math.NaN(),
 	SideLight: math.NaN(), Blurred: math.NaN(), TwoPeople: math.NaN()}
 

@@ -23,7 +23,7 @@ func TestEveryEventIsRead(t *testing.T) {
 		"lift":                           {Verb: VerbLift},
 		"move":                           {Verb: VerbMove},
 		"look":                           {Verb: VerbPose, Pose: Look},
-		"turn":                           {Verb: VerbPose, Pose: Turn, Degrees: 25},
+		"turn":                           {Verb: VerbPose, Pose: Turn, Degrees: 20},
 		"turn -12.5":                     {Verb: VerbPose, Pose: Turn, Degrees: -12.5},
 		"leave":                          {Verb: VerbLeave},
 		"next-person":                    {Verb: VerbNextPerson},
