@@ -112,7 +112,8 @@ func TestOfManyFingersEachHandHasARowWithThePlacesOfThoseThatAreNotThere(t *test
 	for n, empty := range map[int]bool{1: false, 2: true, 3: false, 6: false, 7: true, 9: false} {
 		x, y := margin+inside+fingersAt+(n-1)%5*(w+12), headHeight+84+18+(n-1)/5*(h+46)
 		frame := image.Rect(x+4, y+4, x+w-4, y+h-4)
-		if got := count(sheet, frame, faint); (got > frame.Dx()*frame.Dy()/2) != empty {
+		// White glass is nearly as faint, and a print may leave two thirds of it.
+		if got := count(sheet, frame, faint); (got > frame.Dx()*frame.Dy()*4/5) != empty {
 			t.Errorf("finger %d: %d of %d pixels are of an empty frame", n, got, frame.Dx()*frame.Dy())
 		}
 	}
