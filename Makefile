@@ -227,7 +227,7 @@ fuzz: go ## every fuzz target for a few seconds (FUZZTIME=5s)
 
 .PHONY: race
 race: house ## all tests under the race detector (needs gcc)
-	@CGO_ENABLED=1 build/house test -race -vet=off -count=1 -p 2 -timeout 20m $(TESTFLAGS) ./... ./.ci/house
+	@CGO_ENABLED=1 build/house test -race -vet=off -count=1 -p 2 -timeout 60m $(TESTFLAGS) ./... ./.ci/house
 
 .PHONY: generate
 generate: house ## writes again what is generated: queries, API code, diagrams, docs/licences.md
