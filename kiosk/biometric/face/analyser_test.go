@@ -348,6 +348,24 @@ func TestAFaceIsFollowedAndFoundAgain(t *testing.T) {
 	}
 }
 
+func TestShutEyesAreToldBeforeWhatIsToldByTheEyes(t *testing.T) {
+	fails := func(name string, mandatory bool, hint biometric.Hint) Judgement {
+		return Judgement{Criterion: biometric.Criterion{Name: name, Mandatory: mandatory}, Verdict: biometric.Fail, Hint: hint}
+	}
+	shut := fails(EyesOpen, false, biometric.HintOpenEyes)
+	for _, first := range []Judgement{fails(Roll, true, biometric.HintHeadUpright), fails(Exposure, true, biometric.HintTooDark)} {
+		if got := firstHint([]Judgement{first, shut}); got != biometric.HintOpenEyes {
+			t.Errorf("%s and shut eyes: %q", first.Name, got)
+		}
+		if got := firstHint([]Judgement{first}); got != first.Hint {
+			t.Errorf("%s alone: %q", first.Name, got)
+		}
+	}
+	if got := firstHint([]Judgement{fails(Focus, true, biometric.HintOutOfFocus), shut}); got != biometric.HintOutOfFocus {
+		t.Errorf("a blurred picture: %q", got)
+	}
+}
+
 func TestADogIsNoFace(t *testing.T) {
 	t.Attr("fixtures", "faces")
 	a := analyser(t)

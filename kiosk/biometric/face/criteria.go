@@ -135,8 +135,8 @@ func mendable(list []Judgement) bool {
 	return slices.ContainsFunc(list, func(j Judgement) bool { return !j.Mandatory && j.Hint != biometric.HintNone })
 }
 
-// firstHint is that of the first mandatory criterion that fails, or else of the first optional one. But the roll is told by the eyes, and
-// they must be open for that.
+// firstHint is that of the first mandatory criterion that fails, or else of the first optional one. But the roll is told by the eyes, and so
+// is dark skin from too little light: they must be open for that.
 func firstHint(list []Judgement) biometric.Hint {
 	shut := slices.ContainsFunc(list, func(j Judgement) bool { return j.Name == EyesOpen && j.Verdict == biometric.Fail })
 	hint := biometric.HintNone
@@ -145,7 +145,7 @@ func firstHint(list []Judgement) biometric.Hint {
 			continue
 		}
 		switch {
-		case j.Mandatory && j.Name == Roll && shut:
+		case j.Mandatory && shut && (j.Name == Roll || j.Hint == biometric.HintTooDark):
 			return biometric.HintOpenEyes
 		case j.Mandatory:
 			return j.Hint

@@ -127,13 +127,24 @@ func (f *finder) light(m map[string]float64, c colours, h head) {
 		levels, tops = append(levels, luma(rgb)), append(tops, brightest(rgb))
 	})
 	f.samples[0], f.samples[1] = levels, tops
-	// Highlights count twice: they tell a dark picture from dark skin, and the brightest channel tells a dark picture from a
-	// tinted one.
-	m[Exposure] = (part(levels, 0.5) + 2*part(tops, 0.98)) / 3
+	// Highlights count twice: they tell a dark picture from dark skin, most of all in the whites of the eyes, and the brightest channel
+	// tells a dark picture from a tinted one.
+	m[Exposure] = (part(levels, 0.5) + 2*max(part(tops, 0.98), f.whites(c, h))) / 3
 	m[GreyDensity] = 0
 	if most := part(levels, 0.98); most > 0 {
 		m[GreyDensity] = 1 - part(levels, 0.02)/most
 	}
+}
+
+// whites is how bright the whites of the eyes are, in the brightest channel of the brighter eye. Reflections are smaller than a twentieth.
+func (f *finder) whites(c colours, h head) (level float64) {
+	for _, side := range []float64{-0.5, 0.5} {
+		tops := f.samples[2][:0]
+		h.each(c, box{side - 0.22, -0.07, side + 0.22, 0.09}, func(_, _ float64, rgb [3]float64) { tops = append(tops, brightest(rgb)) })
+		f.samples[2] = tops
+		level = max(level, part(tops, 0.93))
+	}
+	return level
 }
 
 // focusApart is the eye distance, px, to which a larger face is brought before its sharpness is measured.

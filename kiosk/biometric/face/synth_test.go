@@ -15,6 +15,8 @@ func TestSyntheticPeopleAreSeenAsTheySit(t *testing.T) {
 		fails string
 	}{
 		{synth.Scene{Who: 7000}, ""}, {synth.Scene{Who: 7002}, ""},
+		{synth.Scene{Who: 9005}, ""}, {synth.Scene{Who: 9028}, ""}, // of the darkest skin
+		{synth.Scene{Who: 9005, Light: 0.35}, Exposure},
 		{synth.Scene{Who: 7001, MouthOpen: 1}, MouthClosed},
 		{synth.Scene{Who: 7003, MouthOpen: 0.7}, MouthClosed},
 		{synth.Scene{Who: 7001, EyesShut: 1}, EyesOpen},
