@@ -22,11 +22,14 @@ type photo struct {
 	data   []byte
 	report face.Report
 	enough bool
+	slip   bool // the view was right in all that the person can mend, and the photograph is not: they blinked
 }
 
-// photograph takes photographs by the step's rules and keeps the best; of equals the newer.
+// photograph takes photographs by the step's rules and keeps the best; of equals the newer. One that is sufficient is the last, unless the
+// person blinked: then it is taken once more.
 func (c *capture) photograph(camera drivers.Camera) (Result, error) {
 	var best *photo
+	slipped := false
 	for made := 0; c.more(made); made++ {
 		got, err := c.shoot(camera)
 		switch {
@@ -40,14 +43,16 @@ func (c *capture) photograph(camera drivers.Camera) (Result, error) {
 		case err != nil:
 			c.pause()
 		}
-		if best = best.or(got); best != nil && best.enough {
+		again := got != nil && got.slip && !slipped
+		slipped = slipped || again
+		if best = best.or(got); best != nil && best.enough && !again {
 			return c.develop(best, biometric.Accepted, nil)
 		}
 	}
 	switch {
 	case c.outer.Err() != nil:
 		return c.stopped(best)
-	case best != nil && c.step.Rules.AtLimit == plan.KeepBest:
+	case best != nil && (best.enough || c.step.Rules.AtLimit == plan.KeepBest):
 		return c.develop(best, biometric.Accepted, nil)
 	}
 	return c.develop(best, biometric.Rejected, nil)
@@ -159,7 +164,8 @@ func (c *capture) shoot(camera drivers.Camera) (*photo, error) {
 	if c.still.X == 0 {
 		c.still = stillSize(c.ctx, camera)
 	}
-	if err := c.view(camera); err != nil {
+	right, err := c.view(camera)
+	if err != nil {
 		return nil, c.missed(a, err)
 	}
 	img, err := camera.Still(c.ctx)
@@ -181,11 +187,12 @@ func (c *capture) shoot(camera drivers.Camera) (*photo, error) {
 	}
 	a.Qualities = []biometric.Finding{{Quality: p.report.Quality, Enough: p.enough}}
 	a.Hint = p.report.Hint
-	if p.enough {
+	p.slip = right && p.enough && p.report.Mend
+	if p.enough && !p.slip {
 		a.Result, a.Hint = biometric.Accepted, biometric.HintNone
 	}
 	c.remember(a)
-	if !p.enough {
+	if a.Result != biometric.Accepted {
 		c.tell(Progress{Hint: a.Hint})
 	}
 	return p, nil

@@ -20,8 +20,9 @@ var errSteady = errors.New("the view is steady")
 const noOne = 2
 
 // view runs the live view until what it shows has been good for a while, or patience ends. A camera without live view is taken as
-// it is. Frames are passed on as they come; they are judged beside that, the newest first, and what comes meanwhile is left out.
-func (c *capture) view(camera drivers.Camera) error {
+// it is. Frames are passed on as they come; they are judged beside that, the newest first, and what comes meanwhile is left out. right
+// says that what it showed last was good in all that the person can mend.
+func (c *capture) view(camera drivers.Camera) (right bool, err error) {
 	patience, _ := c.step.Patience()
 	ctx, cancel := context.WithTimeout(c.ctx, noOne*patience)
 	defer cancel()
@@ -29,7 +30,7 @@ func (c *capture) view(camera drivers.Camera) error {
 	w := &watcher{capture: c, changed: make(chan struct{}, 1)}
 	var judging sync.WaitGroup
 	judging.Go(func() { w.run(ctx) })
-	err := camera.Frames(ctx, func(f drivers.Frame) error {
+	err = camera.Frames(ctx, func(f drivers.Frame) error {
 		hint, steady := w.offer(f.JPEG)
 		c.tell(Progress{Frame: f.JPEG, Hint: hint})
 		if hint == biometric.HintNoFace {
@@ -43,13 +44,14 @@ func (c *capture) view(camera drivers.Camera) error {
 	cancel()
 	judging.Wait()
 	w.wipe()
+	right = !w.best.since.IsZero()
 	switch {
 	case err == nil, errors.Is(err, errSteady), errors.Is(err, errors.ErrUnsupported):
-		return nil
+		return right, nil
 	case ctx.Err() != nil && c.ctx.Err() == nil && drivers.Verdict(err) == "":
-		return nil
+		return right, nil
 	}
-	return err
+	return false, err
 }
 
 // watcher judges frames of a live view one after the other, always the newest.

@@ -61,7 +61,7 @@ func TestPreviewFramesDoNotWaitForTheAnalyserWhichSeesTheNewest(t *testing.T) {
 		start := time.Now()
 		c := &capture{ctx: t.Context(), outer: t.Context(), step: step(t, "nl-residence-permit", "face"), face: analyser, now: time.Now,
 			steady: time.Second / 2, watch: func(Progress) { shown = append(shown, time.Since(start)) }}
-		if err := c.view(&numbered{}); err != nil {
+		if _, err := c.view(&numbered{}); err != nil {
 			t.Fatal(err)
 		}
 		for i, at := range shown {
@@ -129,12 +129,52 @@ func TestThePhotographWaitsForWhatThePersonCanMendAsLongAsThePolicySays(t *testi
 					st.Wait = c.wait
 				}
 				v := &capture{ctx: t.Context(), outer: t.Context(), step: st, face: &person{start, c.until}, now: time.Now, steady: time.Second / 2}
-				if err := v.view(&numbered{}); err != nil {
+				if _, err := v.view(&numbered{}); err != nil {
 					t.Fatal(err)
 				}
 				if took := time.Since(start); took < c.took || took > c.took+100*time.Millisecond { // three frames
 					t.Errorf("released after %v, not %v", took, c.took)
 				}
+			})
+		})
+	}
+}
+
+// blinker sees open eyes in every frame, and shut ones in the photographs that begin with a 2.
+type blinker struct{}
+
+func (blinker) Analyse(data []byte, _ face.Want) (face.Report, error) {
+	r := face.Report{Meets: true, Mend: data[0] == 2, Quality: biometric.Quality{Score: 90}}
+	if r.Mend {
+		r.Hint = biometric.HintOpenEyes
+		r.Judgements = []face.Judgement{{Verdict: biometric.Fail}}
+	} else {
+		r.Judgements = []face.Judgement{{Verdict: biometric.Pass}}
+	}
+	return r, nil
+}
+
+func TestWhoBlinksIsPhotographedOnceMore(t *testing.T) {
+	open, shut := taken{data: []byte{1}}, taken{data: []byte{2}}
+	for _, c := range []struct {
+		name   string
+		shots  []taken
+		views  [][]byte
+		kept   byte
+		counts int // attempts
+	}{
+		{"eyes open", []taken{open}, [][]byte{{1}}, 1, 1},
+		{"a blink", []taken{shut, open}, [][]byte{{1}}, 1, 2},
+		{"a blink each time", []taken{shut, shut, open}, [][]byte{{1}}, 2, 2},
+		{"eyes that are shut before, too", []taken{shut, open}, [][]byte{{2}}, 2, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, err := (&Acquirer{Face: blinker{}}).Capture(t.Context(), step(t, "nl-residence-permit", "face"), &camera{shots: c.shots, frames: c.views}, nil)
+				if err != nil || r.Status != biometric.Accepted || r.Outcome.Forced || len(r.Samples) != 1 || r.Samples[0].Data[0] != c.kept || len(r.Outcome.Attempts) != c.counts {
+					t.Errorf("%s, %d attempts, forced %v, %v", r.Status, len(r.Outcome.Attempts), r.Outcome.Forced, err)
+				}
+				r.Wipe()
 			})
 		})
 	}
