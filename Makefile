@@ -100,10 +100,11 @@ test-foreign: go ## a foreign device under our bus, and our simulated ones under
 	  GUEST_QEMU='-device qemu-xhci -audiodev none,id=a -device usb-audio,audiodev=a' .ci/guest build/guest/libusb.test -test.v -test.run Foreign
 
 .PHONY: bench-faces
-bench-faces: house ## a frame of the live view through the face analyser, on one core (needs opencv-data and LOKET_FIXTURES)
+bench-faces: house ## a frame of the live view through the face analyser, on one core, and the preview beside it (needs opencv-data and LOKET_FIXTURES)
 	@.ci/need opencv-data
 	@mkdir -p build
 	GOMAXPROCS=1 go test -run '^$$' -bench 'FaceFrame|DetectFrame' $(BENCHFLAGS) ./kiosk/biometric/face/... | tee build/bench-faces.txt
+	go test -run '^$$' -bench PreviewBeside -benchtime 1x ./kiosk | tee -a build/bench-faces.txt
 	@build/house bench docs/performance.md <build/bench-faces.txt
 
 .PHONY: bench-usb

@@ -88,24 +88,39 @@ func (w *watcher) offer(jpeg []byte) (hint biometric.Hint, steady bool) {
 	return w.hint, w.steady
 }
 
+// judgeEvery is how often frames are judged at least, where that can be: after a frame the analyser rests for as long as it took, and leaves
+// its core to the frames that are shown.
+const judgeEvery = time.Second / 10
+
 // run judges until ctx ends.
 func (w *watcher) run(ctx context.Context) {
+	var took time.Duration
 	for {
-		select {
-		case <-ctx.Done():
+		wait(ctx, time.After(min(took, judgeEvery-took)))
+		wait(ctx, w.changed)
+		if ctx.Err() != nil {
 			return
-		case <-w.changed:
 		}
+		began := time.Now()
 		w.mu.Lock()
 		frame, at := w.newest, w.at
 		w.newest = nil
 		w.mu.Unlock()
 		good, best, hint := w.judge(frame)
+		took = time.Since(began)
 		w.mu.Lock()
 		w.hint, w.steady = hint, w.lasting(good, best, at)
 		clear(frame)
 		w.spare = frame[:0]
 		w.mu.Unlock()
+	}
+}
+
+// wait waits for a channel, or until ctx ends.
+func wait[T any](ctx context.Context, c <-chan T) {
+	select {
+	case <-ctx.Done():
+	case <-c:
 	}
 }
 
