@@ -301,6 +301,7 @@ async function run() {
   await one.keyboard.press("Alt+1");
   await card(one, "kiosk-02").getByRole("button", { name: /Afsluiten/ }).click();
   await card(one, "kiosk-02").getByText("afgesloten", { exact: true }).waitFor();
+  await one.getByText("kiosk-02 is afgesloten.").waitFor();
   await one.keyboard.press("Alt+z");
   await card(one, "kiosk-02").getByText("vrij", { exact: true }).waitFor();
   step("locked, taken back");
