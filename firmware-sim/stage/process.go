@@ -33,7 +33,7 @@ func Start(logs, name string, env []string, program string, args ...string) (*Pr
 	p.cmd = exec.Command(program, args...)
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w (hint: run make build first)", name, err)
 	}
@@ -68,9 +68,11 @@ func (p *Process) Ended() error {
 // PID is the process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Kill ends the process by SIGKILL and waits for it.
+// Kill ends the process, and what it has started, by SIGKILL and waits for it.
 func (p *Process) Kill() {
-	_ = p.cmd.Process.Kill()
+	if p.Ended() == nil { // what has been waited for may be another's number
+		_ = syscall.Kill(-p.PID(), syscall.SIGKILL)
+	}
 	<-p.done
 }
 
