@@ -250,6 +250,13 @@ func (d *Daemon) boothJudged() float64 {
 	return float64(d.booth.At.Unix())
 }
 
+// boothFailed counts the checks of light and background that failed.
+func (d *Daemon) boothFailed() float64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return float64(len(boothWarnings(d.booth)))
+}
+
 // boothWarnings are what a booth that failed needs.
 func boothWarnings(b *api.Booth) []api.Warning {
 	if b == nil {

@@ -256,8 +256,7 @@ func (d *Daemon) gauges() *prometheus.Registry {
 	gauge("outbox_pending", "Sealed records that wait for their receipt.", func() float64 { return float64(d.outboxSummary().Pending) })
 	gauge("outbox_refused", "Sealed records that the central service refused.", func() float64 { return float64(d.outboxSummary().Refused) })
 	gauge("devices_missing", "Kinds of device that the station needs and lacks.", func() float64 { return float64(len(d.registry.Missing(d.kinds()))) })
-	gauge("booth_failed", "Checks of light and background that failed in the booth; 0 where all passed or nothing could be judged.",
-		func() float64 { st, _ := d.Status(); return float64(len(st.Warnings)) })
+	gauge("booth_failed", "Checks of light and background that failed in the booth; 0 where all passed or nothing could be judged.", d.boothFailed)
 	gauge("booth_judged", "When light and background were judged last, in seconds since 1970; 0 where they never were.", d.boothJudged)
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r

@@ -16,8 +16,7 @@ func Same(score float64) bool { return score >= Threshold }
 
 // Compare tells how much two templates have in common, 0 and up, whichever way either finger was turned or moved. It gives the
 // same score both ways round, changes neither, and may be called from several goroutines at once. A template without minutiae
-// scores 0 with everything. What
-// was made of the templates is wiped.
+// scores 0 with everything. What was made of the templates is wiped.
 func Compare(a, b Template) (score float64, err error) {
 	left, err := newConstellation(a)
 	if err != nil {

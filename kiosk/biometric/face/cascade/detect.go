@@ -126,10 +126,9 @@ func (d *Detector) run(c *Cascade, at int) int {
 	}
 	for i, s := range c.stages {
 		var holds bool
-		switch {
-		case c.stumps:
+		if c.stumps {
 			holds = d.askStumps(c.trees[s.first:s.last], d.stumps[s.first:s.last], s.threshold, d.sum[at:])
-		default:
+		} else {
 			holds = d.ask(c, s, at, norm)
 		}
 		if !holds {
