@@ -59,14 +59,20 @@ func atDesk(ctx context.Context, t *testing.T, c *stage.Centre, staff *stage.Sta
 	})
 }
 
-// begun starts a session at the kiosk with the ticket's code, and confirms who it is.
-func begun(ctx context.Context, t *testing.T, c *stage.Centre) station.IssuedTicket {
+// confirmed starts a ticket's session at the kiosk with its code, and confirms who it is.
+func confirmed(ctx context.Context, t *testing.T, c *stage.Centre, issued station.IssuedTicket) {
 	t.Helper()
-	issued := ticket(ctx, t, c)
 	if _, err := c.Kiosk.Do(ctx, api.Command{Start: &api.Start{Code: string(issued.Code)}}); err != nil {
 		t.Fatal(err)
 	}
 	say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Confirmed, By: session.Screen})
+}
+
+// begun has the session of a new ticket begun and confirmed at the kiosk.
+func begun(ctx context.Context, t *testing.T, c *stage.Centre) station.IssuedTicket {
+	t.Helper()
+	issued := ticket(ctx, t, c)
+	confirmed(ctx, t, c, issued)
 	return issued
 }
 
@@ -158,10 +164,7 @@ func TestAnOverrideNeedsAReasonAndSomebodyWhoSaysWhoTheyAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Kiosk.Do(ctx, api.Command{Start: &api.Start{Code: string(issued.Code)}}); err != nil {
-		t.Fatal(err)
-	}
-	say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Confirmed, By: session.Screen})
+	confirmed(ctx, t, c, issued)
 	waitAt(ctx, t, c.Kiosk, "the review", func(st api.Status) bool { return in(st, session.Reviewing) })
 	say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Approved, By: session.Screen})
 	e := staffSay(session.Moved)
@@ -210,10 +213,7 @@ func TestScriptsDoWhatAnAttendantDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Kiosk.Do(ctx, api.Command{Start: &api.Start{Code: string(issued.Code)}}); err != nil {
-		t.Fatal(err)
-	}
-	say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Confirmed, By: session.Screen})
+	confirmed(ctx, t, c, issued)
 	waitAt(ctx, t, c.Kiosk, "the review", func(st api.Status) bool { return in(st, session.Reviewing) })
 	code := func() string {
 		code, err := staff.Code(ctx)

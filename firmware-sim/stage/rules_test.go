@@ -32,10 +32,7 @@ func fingersOnly(ctx context.Context, t *testing.T, c *stage.Centre, ways ...str
 		}
 	}
 	waitFor(ctx, t, c, "a kiosk that is free", func(st api.Status) bool { return st.Ready })
-	if _, err := c.Kiosk.Do(ctx, api.Command{Start: &api.Start{Code: string(issued.Code)}}); err != nil {
-		t.Fatal(err)
-	}
-	say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Confirmed, By: session.Screen})
+	confirmed(ctx, t, c, issued)
 	return issued
 }
 

@@ -37,10 +37,7 @@ func signer(ctx context.Context, t *testing.T, c *stage.Centre) station.IssuedTi
 func atTheSignature(ctx context.Context, t *testing.T, c *stage.Centre) station.IssuedTicket {
 	t.Helper()
 	issued := signer(ctx, t, c)
-	if _, err := c.Kiosk.Do(ctx, api.Command{Start: &api.Start{Code: string(issued.Code)}}); err != nil {
-		t.Fatal(err)
-	}
-	say(ctx, t, c.Kiosk, issued, session.Event{Kind: session.Confirmed, By: session.Screen})
+	confirmed(ctx, t, c, issued)
 	waitAt(ctx, t, c.Kiosk, "the signature", func(st api.Status) bool {
 		return in(st, session.Capturing) && st.Guidance != nil && st.Guidance.Step == "signature"
 	})
